@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: ISC
+noinst_LIBRARIES += relayd/libaudit.a
+relayd_libaudit_a_SOURCES =

@@ -1,0 +1,15 @@
+# SPDX-License-Identifier: ISC
+noinst_LIBRARIES += relayd/libbase.a
+relayd_libbase_a_SOURCES = \
+	%D%/arena.c %D%/arena.h \
+	%D%/buffer.c %D%/buffer.h \
+	%D%/clock.c %D%/clock.h \
+	%D%/fault.c %D%/fault.h \
+	%D%/id.c %D%/id.h \
+	%D%/ip.c %D%/ip.h \
+	%D%/json.c %D%/json.h \
+	%D%/list.h \
+	%D%/log.c %D%/log.h \
+	%D%/memory.c %D%/memory.h \
+	%D%/span.c %D%/span.h \
+	%D%/table.c %D%/table.h

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: ISC
+noinst_LIBRARIES += relayd/libconfig.a
+relayd_libconfig_a_SOURCES =

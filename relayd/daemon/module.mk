@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: ISC
+noinst_LIBRARIES += relayd/libdaemon.a
+relayd_libdaemon_a_SOURCES =

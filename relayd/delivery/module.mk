@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: ISC
+noinst_LIBRARIES += relayd/libdelivery.a
+relayd_libdelivery_a_SOURCES =

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The event loop of a process: epoll, timers, and the order of work inside one turn:
+ *
+ *   1. wait, note the time once
+ *   2. run the handlers of readable and writable descriptors, due timers and posted calls
+ *   3. run the end-of-turn hooks in the order in which they were added (the audit trail
+ *      writes the turn's records here)
+ *   4. send what streams have to say
+ *
+ * so that no reply leaves before the record of it is with the kernel. Nothing that a handler
+ * does may block. One loop belongs to one thread; loop_post alone may be called from others.
+ */
+#ifndef RELAYD_NET_LOOP_H
+#define RELAYD_NET_LOOP_H
+
+#include "base/fault.h"
+#include "base/list.h"
+
+struct loop;
+
+enum loop_events {
+	LOOP_READ = 1,
+	LOOP_WRITE = 2,
+	LOOP_HANGUP = 4, /* reported whether asked for or not */
+};
+
+/* A watched descriptor; embedded by its owner, who zeroes it. */
+struct loop_watch {
+	void (*ready)(struct loop_watch *watch, unsigned events);
+	int fd;
+	unsigned wanted; /* of enum loop_events; loop_watch_set changes it */
+	bool is_watched; /* private */
+};
+
+/* A timer; embedded by its owner, who zeroes it (it may then be cancelled safely). */
+struct loop_timer {
+	void (*expired)(struct loop_timer *timer);
+	struct list link;  /* private */
+	int64_t due_ms;	   /* monotonic; private */
+	bool is_set;	   /* private; see loop_timer_is_set */
+};
+
+/* Work for a later moment of the loop's thread; embedded by its owner. */
+struct loop_call {
+	void (*run)(struct loop_call *call);
+	struct loop_call *next; /* private */
+	bool is_posted;		/* private; only the loop's thread may look */
+};
+
+/* Work at the end of every turn; embedded by its owner. */
+struct loop_hook {
+	void (*run)(struct loop_hook *hook);
+	struct list link; /* private */
+};
+
+/* NULL and *fault on failure. */
+struct loop *loop_new(struct fault *fault);
+void loop_free(struct loop **loop);
+
+/* Run turns until loop_stop; loop_stop ends it after the current turn, hooks included. */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+
+/* One turn that waits at most wait_ms (-1: for ever). For tests and for draining. */
+void loop_turn(struct loop *loop, int wait_ms);
+
+/* The time noted at the start of this turn. */
+int64_t loop_now_ms(const struct loop *loop);  /* monotonic */
+int64_t loop_wall_ms(const struct loop *loop); /* since 1970 */
+
+/* Begin to watch watch->fd for watch->wanted; false and *fault when the kernel refuses. */
+bool loop_watch_add(struct loop *loop, struct loop_watch *watch, struct fault *fault);
+
+/* Want other events from now on; 0 keeps the descriptor known but silent. */
+void loop_watch_set(struct loop *loop, struct loop_watch *watch, unsigned wanted);
+
+/* Forget it; must come before close(fd). Events already fetched are not delivered. */
+void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
+
+/* (Re)arm to fire after delay_ms; the wheel's resolution is 8 ms, never early. */
+void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t delay_ms);
+void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
+
+static inline bool
+loop_timer_is_set(const struct loop_timer *timer)
+{
+	return timer->is_set;
+}
+
+/*
+ * Have call->run run in the loop's thread, soon. From any thread; wakes the loop. The call
+ * must stay alive and may not be posted again until it has begun to run.
+ */
+void loop_post(struct loop *loop, struct loop_call *call);
+
+void loop_hook_add(struct loop *loop, struct loop_hook *hook);
+void loop_hook_remove(struct loop *loop, struct loop_hook *hook);
+
+#endif

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: ISC
+noinst_LIBRARIES += relayd/libpolicy.a
+relayd_libpolicy_a_SOURCES =

@@ -1,0 +1,3 @@
+# SPDX-License-Identifier: ISC
+noinst_LIBRARIES += relayd/libsession.a
+relayd_libsession_a_SOURCES =

@@ -1,0 +1,9 @@
+# SPDX-License-Identifier: ISC
+if HAVE_CHECK
+check_PROGRAMS += tests/base/base_test
+TESTS += tests/base/base_test
+tests_base_base_test_SOURCES = \
+	%D%/base_test.c
+tests_base_base_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_base_base_test_LDADD = relayd/libbase.a $(CHECK_LIBS)
+endif
