@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The decision core. A policy is compiled once from what the configuration says and never
+ * changes; deciding is a pure function of (policy, facts): no clock, no I/O, no logging. The
+ * daemon, `relayctl explain`, `replay` and `suggest` call the same functions.
+ *
+ * Safety property, tested exhaustively: a verdict RELAYED names a grant whose every stated
+ * condition holds. What could not be looked up defers; it never permits.
+ */
+#ifndef RELAYD_POLICY_POLICY_H
+#define RELAYD_POLICY_POLICY_H
+
+#include "base/arena.h"
+#include "base/buffer.h"
+#include "base/fault.h"
+#include "base/ip.h"
+#include "policy/reason.h"
+#include "smtp/address.h"
+
+#define NO_GRANT SIZE_MAX
+#define NO_CONNECTOR SIZE_MAX
+
+struct policy;
+
+enum policy_mode {
+	MODE_ENFORCE,
+	MODE_MONITOR,
+};
+
+enum tls_demand {
+	TLS_NONE,
+	TLS_OFFERED,
+	TLS_REQUIRED,
+	TLS_IMPLICIT,
+};
+
+enum header_from_demand {
+	HEADER_FROM_ANY,	 /* not looked at */
+	HEADER_FROM_SAME_DOMAIN, /* its domain is the reverse-path's */
+	HEADER_FROM_AUTHORIZED,	 /* the grant's senders cover it */
+};
+
+enum evidence {
+	EVIDENCE_SPF = 1,
+	EVIDENCE_DKIM = 2,
+	EVIDENCE_DMARC = 4,
+	EVIDENCE_DNSBL = 8,
+	EVIDENCE_PTR = 16,
+};
+
+enum limit_unit {
+	LIMIT_MESSAGES,
+	LIMIT_RECIPIENTS,
+	LIMIT_OCTETS,
+};
+
+/* ---- What the configuration says. Built by config/, borrowed by policy_new. ---- */
+
+/* A list that was written in the configuration: texts as written. */
+struct text_list {
+	const struct span *items;
+	size_t count;
+};
+
+enum table_type {
+	TABLE_NETWORK,
+	TABLE_SENDER,
+	TABLE_RECIPIENT,
+	TABLE_USER,
+};
+
+/* table "name" { type file }: its entries already read from the file, one text each. */
+struct table_source {
+	struct span name;
+	enum table_type type;
+	struct span file;
+	struct text_list entries;
+	const unsigned *lines; /* of each entry in the file; NULL when unknown */
+	unsigned line;	       /* in the configuration */
+};
+
+enum accepted_domain_type {
+	DOMAIN_AUTHORITATIVE,
+	DOMAIN_INTERNAL_RELAY,
+	DOMAIN_EXTERNAL_RELAY,
+};
+
+struct accepted_domain_source {
+	struct span name; /* "example.com", or "*.example.com" for the domains below it */
+	enum accepted_domain_type type;
+	unsigned line;
+};
+
+struct connector_source {
+	struct span name;
+	const struct ip_endpoint *bindings;
+	size_t binding_count;
+	struct text_list remote_ranges; /* addresses, prefixes, a-b, table:NAME */
+	bool can_authenticate;		/* it offers at least one AUTH mechanism */
+	enum tls_demand tls;
+	enum policy_mode mode;
+	int64_t monitor_until_ms; /* 0: none */
+	const char *file;
+	unsigned line;
+};
+
+struct limit_source {
+	uint64_t count;
+	enum limit_unit unit;
+	uint32_t window_s;
+};
+
+struct grant_source {
+	struct span name;
+	struct span owner;
+	struct span ticket;
+	struct text_list connectors;   /* names; empty: all */
+	struct text_list users;	       /* "billing", "*@domain", "table:NAME"; empty: no condition */
+	struct text_list networks;     /* ranges or "table:NAME"; empty: no condition */
+	struct text_list certificates; /* "sha256:..", "dns:..", "email:..", "cn:.." */
+	struct text_list senders;      /* patterns; must not be empty */
+	struct text_list recipients;   /* patterns, "accepted-domains", "table:NAME" */
+	struct text_list except_networks;
+	struct text_list except_senders;
+	struct text_list except_recipients;
+	bool requires_tls;
+	enum header_from_demand header_from;
+	unsigned requires_evidence; /* of enum evidence */
+	const struct limit_source *limits;
+	size_t limit_count;
+	struct span route;	    /* name, or empty */
+	struct span rewrite_sender; /* or empty */
+	int64_t starts_ms;	    /* 0: always */
+	int64_t expires_ms;	    /* the first millisecond that is too late; 0: never */
+	enum policy_mode mode;
+	int64_t monitor_until_ms;
+	bool is_open_relay_accepted; /* open-relay = "I know" */
+	const char *file;
+	unsigned line;
+};
+
+struct policy_source {
+	const struct connector_source *connectors;
+	size_t connector_count;
+	const struct grant_source *grants;
+	size_t grant_count;
+	const struct table_source *tables;
+	size_t table_count;
+	const struct accepted_domain_source *domains;
+	size_t domain_count;
+	struct span realm; /* of logins: "billing" and "billing@realm" are the same */
+};
+
+/* Told of every problem of a source: where, what is wrong, what to write instead. */
+typedef void policy_complain(void *context, bool is_error, const char *file, unsigned line,
+			     const char *text);
+
+/*
+ * Compile a policy. NULL when there was an error (all were told); warnings (lint) do not
+ * stop it. The policy copies what it keeps. End it with policy_free.
+ */
+struct policy *policy_new(const struct policy_source *source, policy_complain *complain,
+			  void *context);
+void policy_free(struct policy **policy);
+
+/* ---- What is known of an attempt ---- */
+
+enum evidence_result {
+	EVIDENCE_NOT_LOOKED,
+	EVIDENCE_PASSES,
+	EVIDENCE_FAILS,
+	EVIDENCE_TROUBLE, /* temporary: could not look */
+};
+
+enum header_from_result {
+	HEADER_FROM_READ,
+	HEADER_FROM_MISSING,
+	HEADER_FROM_SEVERAL_FIELDS,
+	HEADER_FROM_UNREADABLE,
+};
+
+/*
+ * Facts in the order in which a session learns them. All pointers are borrowed for the call.
+ * A policy reads only what belongs to the stages asked for (policy_decide's `upto`).
+ */
+struct facts {
+	size_t connector; /* index, from policy_connector_find */
+	struct ip client;
+	struct span user; /* login (authorization identity), or empty */
+	const struct span *certificates; /* "sha256:..", "dns:..", ... of the verified client */
+	size_t certificate_count;
+	bool is_tls;
+	int64_t now_wall_ms;
+	const struct address *sender;
+	const struct address *recipient;
+	enum header_from_result header_from_result;
+	const struct address *header_from; /* From, Sender and Resent-From mailboxes */
+	size_t header_from_count;
+	enum evidence_result evidence[5]; /* SPF, DKIM, DMARC, DNSBL, PTR */
+	/* May this grant take one more now? NULL: yes. Must be without effect. */
+	bool (*has_quota)(void *context, size_t grant, enum reason *which);
+	void *quota_context;
+};
+
+enum verdict_kind {
+	VERDICT_RELAYED,
+	VERDICT_REFUSED,
+	VERDICT_DEFERRED,
+	VERDICT_WOULD_REFUSE, /* monitor mode: accepted, would have been refused */
+};
+
+struct verdict {
+	enum verdict_kind kind;
+	enum reason reason;
+	enum stage stage; /* STAGE_PERMITTED, or the furthest stage reached, which failed */
+	size_t grant;	  /* that admitted it, or the nearest; NO_GRANT */
+};
+
+/*
+ * The connector that takes a client: bound where it connected (a specific address before
+ * 0.0.0.0 or [::]), and whose ranges hold the client most specifically. NO_CONNECTOR: none.
+ */
+size_t policy_connector_find(const struct policy *policy, const struct ip_endpoint *local,
+			     const struct ip *client);
+
+/*
+ * Decide by the facts of the stages up to and including `upto`. VERDICT_RELAYED then means
+ * "not refused so far": some grant passes all of them; the first such in the file is named.
+ * With upto == STAGE_QUOTA everything was asked.
+ */
+struct verdict policy_decide(const struct policy *policy, const struct facts *facts,
+			     enum stage upto);
+
+/* What stopped (or passed) one grant: for traces. */
+struct grant_outcome {
+	size_t grant;
+	enum stage stage; /* STAGE_PERMITTED: passes up to `upto` */
+	enum reason reason;
+};
+
+/* The outcome of every grant in file order, into out[policy_grant_count]. */
+void policy_trace(const struct policy *policy, const struct facts *facts, enum stage upto,
+		  struct grant_outcome *out);
+
+/*
+ * The condition that failed, in words: "grant billing allows senders @billing.example.com;
+ * got invoices@example.com". Appended to out.
+ */
+void policy_describe(const struct policy *policy, const struct facts *facts,
+		     enum stage stage, enum reason reason, size_t grant, struct buffer *out);
+
+/* What would have to be granted for this to pass, in configuration words. Appended. */
+void policy_remedy(const struct policy *policy, const struct facts *facts,
+		   const struct verdict *verdict, struct buffer *out);
+
+/* ---- Looking at a policy ---- */
+
+size_t policy_grant_count(const struct policy *policy);
+size_t policy_connector_count(const struct policy *policy);
+
+/* The source of one grant or connector, as copied; valid as long as the policy. */
+const struct grant_source *policy_grant(const struct policy *policy, size_t grant);
+const struct connector_source *policy_connector(const struct policy *policy, size_t connector);
+size_t policy_grant_find(const struct policy *policy, struct span name); /* or NO_GRANT */
+size_t policy_connector_find_name(const struct policy *policy, struct span name);
+
+/* Is the address in an accepted domain? */
+bool policy_is_accepted_domain(const struct policy *policy, struct span domain);
+
+/* Eight bytes as 16 hex digits and a NUL: changes whenever the policy means something else. */
+void policy_hash(const struct policy *policy, char out[17]);
+
+/* ---- Patterns, shared with the choice of routes ---- */
+
+struct pattern_set;
+
+/*
+ * Compile sender or recipient patterns: an address, "@domain", "@*.domain" (any depth below,
+ * not the domain itself), "*", "<>" (null sender), "accepted-domains", "table:NAME" (both only
+ * with a policy source to look in; may be NULL). NULL and the fault's words when one is bad.
+ */
+struct pattern_set *pattern_set_new(const struct text_list *patterns,
+				    const struct policy_source *source, struct fault *fault);
+void pattern_set_free(struct pattern_set **set);
+
+/*
+ * How specifically does the set hold the address? 0: not at all; "*" 1; "@*.domain" more, the
+ * longer the domain; "@domain" more than any of these; the address itself most.
+ */
+unsigned pattern_set_match(const struct pattern_set *set, const struct address *address);
+
+#endif
