@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: ISC
 noinst_LIBRARIES += relayd/libaudit.a
-relayd_libaudit_a_SOURCES =
+relayd_libaudit_a_SOURCES = \
+	%D%/audit.h

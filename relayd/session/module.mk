@@ -1,3 +1,4 @@
 # SPDX-License-Identifier: ISC
 noinst_LIBRARIES += relayd/libsession.a
-relayd_libsession_a_SOURCES =
+relayd_libsession_a_SOURCES = \
+	%D%/session.h
