@@ -2,6 +2,7 @@
 # Every folder of tests says what it holds in its own tests.mk.
 EXTRA_DIST += tests/suite.h
 
+include tests/layers/tests.mk
 include tests/base/tests.mk
 include tests/smtp/tests.mk
 include tests/net/tests.mk

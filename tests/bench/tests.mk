@@ -1,1 +1,7 @@
 # SPDX-License-Identifier: ISC
+# `make bench`; nothing here is part of `make check`.
+EXTRA_PROGRAMS += tests/bench/source tests/bench/sink
+tests_bench_source_SOURCES = %D%/source.c
+tests_bench_source_LDADD = relayd/libbase.a
+tests_bench_sink_SOURCES = %D%/sink.c
+tests_bench_sink_LDADD = relayd/libbase.a
