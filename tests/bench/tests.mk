@@ -5,3 +5,8 @@ tests_bench_source_SOURCES = %D%/source.c
 tests_bench_source_LDADD = relayd/libbase.a
 tests_bench_sink_SOURCES = %D%/sink.c
 tests_bench_sink_LDADD = relayd/libbase.a
+
+EXTRA_DIST += tests/bench/bench.py
+.PHONY: bench
+bench: sbin/relayd bin/relayctl tests/bench/source tests/bench/sink tests/bench/decision_bench
+	abs_builddir=$(abs_builddir) $(srcdir)/tests/bench/bench.py $(BENCHFLAGS)
