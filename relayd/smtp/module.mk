@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
 noinst_LIBRARIES += relayd/libsmtp.a
 relayd_libsmtp_a_SOURCES = \
-	%D%/address.h \
+	%D%/address.c %D%/address.h \
 	%D%/envelope.h

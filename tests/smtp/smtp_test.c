@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: ISC */
+/* smtp/: addresses, commands, replies, bodies, headers, envelopes. */
+#include "smtp_test.h"
+
+#include "suite.h"
+
+int
+main(void)
+{
+	Suite *suite = suite_create("smtp");
+
+	suite_add_tcase(suite, address_tcase());
+	return suite_main(suite);
+}
