@@ -2,4 +2,4 @@
 noinst_LIBRARIES += relayd/libsmtp.a
 relayd_libsmtp_a_SOURCES = \
 	%D%/address.c %D%/address.h \
-	%D%/envelope.h
+	%D%/envelope.c %D%/envelope.h
