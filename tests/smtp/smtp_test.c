@@ -10,6 +10,7 @@ main(void)
 	Suite *suite = suite_create("smtp");
 
 	suite_add_tcase(suite, address_tcase());
+	suite_add_tcase(suite, command_line_tcase());
 	suite_add_tcase(suite, envelope_tcase());
 	return suite_main(suite);
 }

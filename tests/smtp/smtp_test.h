@@ -8,6 +8,7 @@
 #include <check.h>
 
 TCase *address_tcase(void);
+TCase *command_line_tcase(void);
 TCase *envelope_tcase(void);
 
 /* Like ck_assert, but free when it holds: for what is asserted a million times. */

@@ -4,6 +4,7 @@ check_PROGRAMS += tests/smtp/smtp_test
 TESTS += tests/smtp/smtp_test
 tests_smtp_smtp_test_SOURCES = \
 	%D%/address_test.c \
+	%D%/command_line_test.c \
 	%D%/envelope_test.c \
 	%D%/smtp_test.c %D%/smtp_test.h
 tests_smtp_smtp_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
