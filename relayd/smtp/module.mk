@@ -3,4 +3,6 @@ noinst_LIBRARIES += relayd/libsmtp.a
 relayd_libsmtp_a_SOURCES = \
 	%D%/address.c %D%/address.h \
 	%D%/command_line.c %D%/command_line.h \
-	%D%/envelope.c %D%/envelope.h
+	%D%/envelope.c %D%/envelope.h \
+	%D%/reply.c %D%/reply.h \
+	%D%/reply_parser.c

@@ -12,5 +12,6 @@ main(void)
 	suite_add_tcase(suite, address_tcase());
 	suite_add_tcase(suite, command_line_tcase());
 	suite_add_tcase(suite, envelope_tcase());
+	suite_add_tcase(suite, reply_tcase());
 	return suite_main(suite);
 }

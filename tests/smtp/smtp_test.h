@@ -10,6 +10,7 @@
 TCase *address_tcase(void);
 TCase *command_line_tcase(void);
 TCase *envelope_tcase(void);
+TCase *reply_tcase(void);
 
 /* Like ck_assert, but free when it holds: for what is asserted a million times. */
 #define must(condition)                                          \

@@ -6,6 +6,7 @@ tests_smtp_smtp_test_SOURCES = \
 	%D%/address_test.c \
 	%D%/command_line_test.c \
 	%D%/envelope_test.c \
+	%D%/reply_test.c \
 	%D%/smtp_test.c %D%/smtp_test.h
 tests_smtp_smtp_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_smtp_smtp_test_LDADD = relayd/libsmtp.a relayd/libbase.a $(CHECK_LIBS)
