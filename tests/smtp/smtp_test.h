@@ -9,6 +9,7 @@
 
 TCase *address_tcase(void);
 TCase *command_line_tcase(void);
+TCase *data_stream_tcase(void);
 TCase *envelope_tcase(void);
 TCase *reply_tcase(void);
 

@@ -5,7 +5,9 @@ TESTS += tests/smtp/smtp_test
 tests_smtp_smtp_test_SOURCES = \
 	%D%/address_test.c \
 	%D%/command_line_test.c \
+	%D%/data_stream_test.c \
 	%D%/envelope_test.c \
+	%D%/reference.h \
 	%D%/reply_test.c \
 	%D%/smtp_test.c %D%/smtp_test.h
 tests_smtp_smtp_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
