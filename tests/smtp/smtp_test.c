@@ -13,6 +13,7 @@ main(void)
 	suite_add_tcase(suite, command_line_tcase());
 	suite_add_tcase(suite, data_stream_tcase());
 	suite_add_tcase(suite, envelope_tcase());
+	suite_add_tcase(suite, header_block_tcase());
 	suite_add_tcase(suite, reply_tcase());
 	return suite_main(suite);
 }

@@ -11,6 +11,7 @@ TCase *address_tcase(void);
 TCase *command_line_tcase(void);
 TCase *data_stream_tcase(void);
 TCase *envelope_tcase(void);
+TCase *header_block_tcase(void);
 TCase *reply_tcase(void);
 
 /* Like ck_assert, but free when it holds: for what is asserted a million times. */

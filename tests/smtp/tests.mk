@@ -7,6 +7,7 @@ tests_smtp_smtp_test_SOURCES = \
 	%D%/command_line_test.c \
 	%D%/data_stream_test.c \
 	%D%/envelope_test.c \
+	%D%/header_block_test.c \
 	%D%/reference.h \
 	%D%/reply_test.c \
 	%D%/smtp_test.c %D%/smtp_test.h
