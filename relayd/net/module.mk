@@ -2,5 +2,9 @@
 noinst_LIBRARIES += relayd/libnet.a
 relayd_libnet_a_SOURCES = \
 	%D%/dns.h \
-	%D%/loop.h \
-	%D%/stream.h
+	%D%/linger.c %D%/linger.h \
+	%D%/listener.c %D%/listener.h \
+	%D%/loop.c %D%/loop.h %D%/loop_private.h \
+	%D%/output.c %D%/output.h \
+	%D%/stream.c %D%/stream.h %D%/stream_private.h \
+	%D%/wheel.c %D%/wheel.h

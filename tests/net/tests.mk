@@ -1,1 +1,16 @@
 # SPDX-License-Identifier: ISC
+if HAVE_CHECK
+check_PROGRAMS += tests/net/loop_test
+TESTS += tests/net/loop_test
+tests_net_loop_test_SOURCES = \
+	%D%/loop_test.c
+tests_net_loop_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_net_loop_test_LDADD = relayd/libnet.a relayd/libbase.a $(CHECK_LIBS)
+
+check_PROGRAMS += tests/net/stream_test
+TESTS += tests/net/stream_test
+tests_net_stream_test_SOURCES = \
+	%D%/stream_test.c
+tests_net_stream_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_net_stream_test_LDADD = relayd/libnet.a relayd/libbase.a $(CHECK_LIBS)
+endif
