@@ -95,39 +95,40 @@ listener_rest(struct listener *listener)
 }
 
 /*
- * Out of descriptors: accept with the spare one, say so, hang up. False when not even that
- * works: the system as a whole is out of them.
+ * Out of descriptors: accept with the spare one, say so, hang up. 0, or errno: EAGAIN when
+ * there was nobody, as accept says it is out of descriptors before it looks.
  */
-static bool
+static int
 listener_turn_away(struct listener *listener)
 {
-	int fd = -1;
+	int error = EMFILE, fd;
 
 	if (listener->spare_fd != -1) {
 		(void)close(listener->spare_fd);
 		fd = accept4(listener->watch.fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
-	}
-	if (fd != -1) {
-		(void)send(fd, listener->farewell.ptr, listener->farewell.len, MSG_NOSIGNAL);
-		(void)close(fd);
-		listener->turned_away++;
+		error = fd == -1 ? errno : 0;
+		if (fd != -1) {
+			(void)send(fd, listener->farewell.ptr, listener->farewell.len,
+				   MSG_NOSIGNAL);
+			(void)close(fd);
+			listener->turned_away++;
+		}
 	}
 	listener->spare_fd = spare_open();
-	return fd != -1;
+	return error;
 }
 
-/* After accept failed: go on with the next one now? */
+/* After accept failed: go on with the next connection now? */
 static bool
 listener_failed(struct listener *listener, int error)
 {
+	if (error == EMFILE || error == ENFILE)
+		error = listener_turn_away(listener);
 	switch (error) {
+	case 0:
+		return true;
 	case EAGAIN:
 		return false;
-	case EMFILE:
-	case ENFILE:
-		if (listener_turn_away(listener))
-			return true;
-		break;
 	case EINTR:
 	case ECONNABORTED:
 	case EPROTO:
@@ -140,11 +141,10 @@ listener_failed(struct listener *listener, int error)
 	case ENONET:
 	case EOPNOTSUPP:
 		return true; /* that one connection's trouble, accept(2) */
-	default: /* memory, or something that nobody foresaw */
-		break;
+	default: /* descriptors, memory, or something that nobody foresaw */
+		listener_rest(listener);
+		return false;
 	}
-	listener_rest(listener);
-	return false;
 }
 
 static void

@@ -13,4 +13,11 @@ tests_net_stream_test_SOURCES = \
 	%D%/stream_test.c
 tests_net_stream_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_net_stream_test_LDADD = relayd/libnet.a relayd/libbase.a $(CHECK_LIBS)
+
+check_PROGRAMS += tests/net/listener_test
+TESTS += tests/net/listener_test
+tests_net_listener_test_SOURCES = \
+	%D%/listener_test.c
+tests_net_listener_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_net_listener_test_LDADD = relayd/libnet.a relayd/libbase.a $(CHECK_LIBS)
 endif
