@@ -5,6 +5,7 @@ relayd_libnet_a_SOURCES = \
 	%D%/linger.c %D%/linger.h \
 	%D%/listener.c %D%/listener.h \
 	%D%/loop.c %D%/loop.h %D%/loop_private.h \
+	%D%/notify.c %D%/notify.h \
 	%D%/output.c %D%/output.h \
 	%D%/stream.c %D%/stream.h %D%/stream_private.h \
 	%D%/wheel.c %D%/wheel.h

@@ -20,4 +20,11 @@ tests_net_listener_test_SOURCES = \
 	%D%/listener_test.c
 tests_net_listener_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_net_listener_test_LDADD = relayd/libnet.a relayd/libbase.a $(CHECK_LIBS)
+
+check_PROGRAMS += tests/net/notify_test
+TESTS += tests/net/notify_test
+tests_net_notify_test_SOURCES = \
+	%D%/notify_test.c
+tests_net_notify_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_net_notify_test_LDADD = relayd/libnet.a relayd/libbase.a $(CHECK_LIBS)
 endif
