@@ -7,5 +7,6 @@ relayd_libnet_a_SOURCES = \
 	%D%/loop.c %D%/loop.h %D%/loop_private.h \
 	%D%/notify.c %D%/notify.h \
 	%D%/output.c %D%/output.h \
+	%D%/proxy_header.c %D%/proxy_header.h \
 	%D%/stream.c %D%/stream.h %D%/stream_private.h \
 	%D%/wheel.c %D%/wheel.h

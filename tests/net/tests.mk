@@ -27,4 +27,11 @@ tests_net_notify_test_SOURCES = \
 	%D%/notify_test.c
 tests_net_notify_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_net_notify_test_LDADD = relayd/libnet.a relayd/libbase.a $(CHECK_LIBS)
+
+check_PROGRAMS += tests/net/proxy_header_test
+TESTS += tests/net/proxy_header_test
+tests_net_proxy_header_test_SOURCES = \
+	%D%/proxy_header_test.c
+tests_net_proxy_header_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_net_proxy_header_test_LDADD = relayd/libnet.a relayd/libbase.a $(CHECK_LIBS)
 endif
