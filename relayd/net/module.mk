@@ -1,7 +1,10 @@
 # SPDX-License-Identifier: ISC
 noinst_LIBRARIES += relayd/libnet.a
 relayd_libnet_a_SOURCES = \
-	%D%/dns.h \
+	%D%/dns.c %D%/dns.h \
+	%D%/dns_events.c %D%/dns_events.h \
+	%D%/dns_packet.c %D%/dns_packet.h \
+	%D%/hosts.c %D%/hosts.h \
 	%D%/linger.c %D%/linger.h \
 	%D%/listener.c %D%/listener.h \
 	%D%/loop.c %D%/loop.h %D%/loop_private.h \

@@ -34,4 +34,18 @@ tests_net_proxy_header_test_SOURCES = \
 	%D%/proxy_header_test.c
 tests_net_proxy_header_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_net_proxy_header_test_LDADD = relayd/libnet.a relayd/libbase.a $(CHECK_LIBS)
+
+check_PROGRAMS += tests/net/dns_packet_test
+TESTS += tests/net/dns_packet_test
+tests_net_dns_packet_test_SOURCES = \
+	%D%/dns_packet_test.c
+tests_net_dns_packet_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_net_dns_packet_test_LDADD = relayd/libnet.a relayd/libbase.a $(CHECK_LIBS)
+
+check_PROGRAMS += tests/net/dns_test
+TESTS += tests/net/dns_test
+tests_net_dns_test_SOURCES = \
+	%D%/dns_test.c
+tests_net_dns_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_net_dns_test_LDADD = relayd/libnet.a relayd/libbase.a $(UNBOUND_LIBS) $(CHECK_LIBS)
 endif
