@@ -1,5 +1,18 @@
 # SPDX-License-Identifier: ISC
 noinst_LIBRARIES += relayd/libpolicy.a
 relayd_libpolicy_a_SOURCES = \
-	%D%/policy.h \
-	%D%/reason.h
+	%D%/compile.c \
+	%D%/decide.c \
+	%D%/describe.c \
+	%D%/grant_set.c %D%/grant_set.h \
+	%D%/hash.c \
+	%D%/key_table.c %D%/key_table.h \
+	%D%/lint.c \
+	%D%/names.c \
+	%D%/network_table.c %D%/network_table.h \
+	%D%/open_relay.c \
+	%D%/pattern_set.c \
+	%D%/pattern_table.c %D%/pattern_table.h \
+	%D%/policy.h %D%/policy_private.h \
+	%D%/reason.c %D%/reason.h
+relayd_libpolicy_a_CFLAGS = $(AM_CFLAGS) $(IDN_CFLAGS)

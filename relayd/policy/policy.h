@@ -163,6 +163,14 @@ struct policy *policy_new(const struct policy_source *source, policy_complain *c
 			  void *context);
 void policy_free(struct policy **policy);
 
+/*
+ * Warn of what is right but probably not meant, at a time (wall clock): grants that nothing
+ * can reach or that others shadow, expired ones, tables never used, senders outside every
+ * accepted domain, monitor mode, grants that together make an open relay.
+ */
+void policy_lint(const struct policy *policy, int64_t now_ms, policy_complain *complain,
+		 void *context);
+
 /* ---- What is known of an attempt ---- */
 
 enum evidence_result {
@@ -214,7 +222,12 @@ struct verdict {
 	enum reason reason;
 	enum stage stage; /* STAGE_PERMITTED, or the furthest stage reached, which failed */
 	size_t grant;	  /* that admitted it, or the nearest; NO_GRANT */
+	enum reason cause; /* of evidence.unknown: evidence.spf ...; else REASON_NONE */
 };
+
+/* What a verdict answers: for one that is deferred always a 4xx. NULL: nothing (relayed). */
+const struct reason_reply *verdict_reply(const struct verdict *verdict,
+					 enum reply_style style);
 
 /*
  * The connector that takes a client: bound where it connected (a specific address before

@@ -102,6 +102,13 @@ enum reason reason_find(struct span token);
 /* What a reason answers in a style; REASON_NONE and REASON_SESSION_ABANDONED answer nothing. */
 const struct reason_reply *reason_reply_get(enum reason reason, enum reply_style style);
 
+/*
+ * What to say when the thing that the reason is about could not be looked up: the 4xx twin, as
+ * 451 4.7.24 for evidence.spf. For reasons that are temporary anyway their own reply. Always
+ * 4xx; never NULL.
+ */
+const struct reason_reply *reason_reply_deferred(enum reason reason, enum reply_style style);
+
 /* One sentence each, for the administrator who reads `relayctl why` or `relayctl reason`. */
 const char *reason_meaning(enum reason reason);
 const char *reason_remedy(enum reason reason);

@@ -1,0 +1,678 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Deciding. The grants still alive are a bitmap; every stage gives the bitmap of those that
+ * pass it, and both are joined. When nothing is left, that stage is the furthest that any
+ * grant came to, and the first bit before it is the nearest grant. Nothing allocates.
+ */
+#include "policy/policy_private.h"
+
+#include <assert.h>
+
+/* Grants by what they say of who the client is. */
+struct who {
+	const uint64_t *connector;
+	uint64_t networks[GRANT_WORDS_MAX];
+	uint64_t identities[GRANT_WORDS_MAX]; /* users and certificates */
+};
+
+/* ---- One condition ---- */
+
+static void
+condition_ask_rule(const struct condition *condition, uint32_t number, size_t words,
+		   uint64_t *pass)
+{
+	const struct grant_rule *rule = &condition->rules[number];
+
+	bitmap_copy(pass, condition->unstated, words);
+	bitmap_or_set(pass, &rule->permits);
+	for (uint32_t i = 0; i < rule->excepts.count; i++)
+		pass[rule->excepts.first + i] &= ~rule->excepts.words[i];
+}
+
+struct rule_union {
+	const struct condition *condition;
+	uint64_t *permits;
+	uint64_t *excepts;
+};
+
+static void
+rule_add(void *context, uint32_t value, unsigned specificity)
+{
+	const struct rule_union *all = context;
+	const struct grant_rule *rule = &all->condition->rules[value];
+
+	(void)specificity;
+	bitmap_or_set(all->permits, &rule->permits);
+	bitmap_or_set(all->excepts, &rule->excepts);
+}
+
+void
+senders_ask(const struct policy *p, const struct condition *condition,
+	    const struct pattern_table *table, const struct address *address, uint64_t *pass)
+{
+	UNCLEARED uint64_t excepts[GRANT_WORDS_MAX];
+	UNCLEARED struct address_key key;
+	struct rule_union all = { condition, pass, excepts };
+
+	assert(address != NULL);
+	address_key_make(&key, address);
+	bitmap_copy(pass, condition->unstated, p->words);
+	bitmap_empty(excepts, p->words);
+	pattern_table_match(table, &key, rule_add, &all);
+	if (condition->has_excepts)
+		bitmap_and_not(pass, excepts, p->words);
+}
+
+void
+networks_ask(const struct policy *p, const struct ip *client, uint64_t *pass)
+{
+	condition_ask_rule(&p->networks, network_table_find(&p->network_table, client), p->words,
+			   pass);
+}
+
+static void
+users_ask(const struct policy *p, struct span user, uint64_t *pass)
+{
+	UNCLEARED char key[LOGIN_MAX];
+	size_t realm_at, len;
+
+	bitmap_copy(pass, p->users.unstated, p->words);
+	if (user.len == 0 || p->user_keys.count == 0)
+		return;
+	len = login_key_make(p->realm, user, key, &realm_at);
+	struct rule_union all = { &p->users, pass, pass };
+	const struct {
+		enum login_key kind;
+		struct span key;
+	} asked[] = {
+		{ LOGIN_EXACT, { key, len } },
+		{ LOGIN_REALM, { key + realm_at, len - realm_at } },
+		{ LOGIN_ANY, { "", 0 } },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(asked); i++) {
+		if (len == 0 && asked[i].kind != LOGIN_ANY)
+			continue;
+		if (asked[i].kind == LOGIN_REALM && realm_at == len)
+			continue;
+		uint32_t value = key_table_find(&p->user_keys, (unsigned char)asked[i].kind,
+						asked[i].key);
+
+		if (value != 0)
+			rule_add(&all, value, 0);
+	}
+}
+
+static void
+certificates_ask(const struct policy *p, const struct facts *facts, uint64_t *pass)
+{
+	UNCLEARED char key[IDENTITY_MAX];
+	struct rule_union all = { &p->certificates, pass, pass };
+
+	bitmap_copy(pass, p->certificates.unstated, p->words);
+	for (size_t i = 0; i < facts->certificate_count && p->certificate_keys.count > 0; i++) {
+		size_t len = identity_key_make(facts->certificates[i], key);
+		uint32_t value = len == 0 ? 0 :
+					    key_table_find(&p->certificate_keys, LOGIN_EXACT,
+							   (struct span){ key, len });
+
+		if (value != 0)
+			rule_add(&all, value, 0);
+	}
+}
+
+void
+identities_ask(const struct policy *p, const struct facts *facts, uint64_t *users,
+	       uint64_t *certificates)
+{
+	users_ask(p, facts->user, users);
+	certificates_ask(p, facts, certificates);
+}
+
+/* ---- The stages ---- */
+
+static void
+who_ask(const struct policy *p, const struct facts *facts, struct who *who)
+{
+	UNCLEARED uint64_t certificates[GRANT_WORDS_MAX];
+
+	assert(facts->connector == NO_CONNECTOR || facts->connector < p->connector_count);
+	who->connector = facts->connector == NO_CONNECTOR ? p->unbound :
+							    p->connector_grants[facts->connector];
+	networks_ask(p, &facts->client, who->networks);
+	identities_ask(p, facts, who->identities, certificates);
+	bitmap_and(who->identities, certificates, p->words);
+}
+
+static void
+validity_ask(const struct policy *p, int64_t now_ms, uint64_t *pass)
+{
+	const struct validity *v = &p->validity;
+	size_t low = 0, high = v->count; /* low changes are known to have happened */
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (v->changes[middle].at_ms <= now_ms)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	size_t set = low / VALIDITY_STEP;
+
+	bitmap_copy(pass, v->sets + set * p->words, p->words);
+	for (size_t i = set * VALIDITY_STEP; i < low; i++) {
+		if (v->changes[i].becomes_valid)
+			bitmap_set(pass, v->changes[i].grant);
+		else
+			bitmap_clear(pass, v->changes[i].grant);
+	}
+}
+
+static void
+tls_ask(const struct policy *p, const struct facts *facts, uint64_t *pass)
+{
+	bool is_demanded = false;
+
+	if (facts->connector != NO_CONNECTOR) {
+		enum tls_demand tls = p->connectors[facts->connector].tls;
+
+		is_demanded = tls == TLS_REQUIRED || tls == TLS_IMPLICIT;
+	}
+	bitmap_copy(pass, p->all, p->words);
+	if (!facts->is_tls && is_demanded)
+		bitmap_empty(pass, p->words);
+	else if (!facts->is_tls)
+		bitmap_and_not(pass, p->needs_tls, p->words);
+}
+
+bool
+address_is_same_domain(const struct address *a, const struct address *b)
+{
+	char x[DOMAIN_MAX], y[DOMAIN_MAX];
+
+	if (a->domain.len == 0 || b->domain.len == 0 || a->is_literal != b->is_literal)
+		return false;
+	if (a->is_literal)
+		return span_equal_fold(a->domain, b->domain);
+	size_t m = domain_key_make(a->domain, x), n = domain_key_make(b->domain, y);
+
+	return m > 0 && span_equal((struct span){ x, m }, (struct span){ y, n });
+}
+
+/*
+ * Every mailbox of From, Sender and Resent-From must be right; where there is none that could
+ * be read, only grants that do not look pass.
+ */
+static void
+header_from_ask(const struct policy *p, const struct facts *facts, uint64_t *pass)
+{
+	UNCLEARED uint64_t authorized[GRANT_WORDS_MAX];
+	UNCLEARED uint64_t holds[GRANT_WORDS_MAX];
+	bool is_same = true;
+
+	bitmap_copy(pass, p->header_from[HEADER_FROM_ANY], p->words);
+	if (facts->header_from_result != HEADER_FROM_READ || facts->header_from_count == 0)
+		return;
+	bitmap_copy(authorized, p->header_from[HEADER_FROM_AUTHORIZED], p->words);
+	bool is_asked = bitmap_next(authorized, p->words, 0) != SIZE_MAX;
+
+	for (size_t i = 0; i < facts->header_from_count; i++) {
+		const struct address *address = &facts->header_from[i];
+
+		is_same = is_same && address_is_same_domain(facts->sender, address);
+		if (address_is_null(address))
+			bitmap_empty(authorized, p->words);
+		if (!is_asked)
+			continue;
+		senders_ask(p, &p->senders, &p->sender_table, address, holds);
+		bitmap_and(authorized, holds, p->words);
+	}
+	bitmap_or(pass, authorized, p->words);
+	if (is_same)
+		bitmap_or(pass, p->header_from[HEADER_FROM_SAME_DOMAIN], p->words);
+}
+
+static void
+evidence_ask(const struct policy *p, const struct facts *facts, uint64_t *pass)
+{
+	bitmap_copy(pass, p->all, p->words);
+	for (size_t i = 0; i < EVIDENCE_COUNT; i++) {
+		if (facts->evidence[i] != EVIDENCE_PASSES)
+			bitmap_and_not(pass, p->needs_evidence[i], p->words);
+	}
+}
+
+/* The grants that pass this stage, whatever the other stages say, into pass. */
+static void
+stage_ask(const struct policy *p, const struct facts *facts, enum stage stage,
+	  const struct who *who, uint64_t *pass)
+{
+	switch (stage) {
+	case STAGE_WHO:
+		bitmap_copy(pass, who->connector, p->words);
+		bitmap_and(pass, who->networks, p->words);
+		bitmap_and(pass, who->identities, p->words);
+		return;
+	case STAGE_VALIDITY:
+		validity_ask(p, facts->now_wall_ms, pass);
+		return;
+	case STAGE_TLS:
+		tls_ask(p, facts, pass);
+		return;
+	case STAGE_SENDER:
+		senders_ask(p, &p->senders, &p->sender_table, facts->sender, pass);
+		return;
+	case STAGE_RECIPIENT:
+		senders_ask(p, &p->recipients, &p->recipient_table, facts->recipient, pass);
+		return;
+	case STAGE_HEADER_FROM:
+		header_from_ask(p, facts, pass);
+		return;
+	case STAGE_EVIDENCE:
+		evidence_ask(p, facts, pass);
+		return;
+	case STAGE_CONNECTION:
+	case STAGE_QUOTA:
+	case STAGE_PERMITTED:
+		break;
+	}
+	assert(!"a stage that is asked as a whole");
+}
+
+/* ---- Reasons ---- */
+
+static const enum reason evidence_reasons[EVIDENCE_COUNT] = {
+	REASON_EVIDENCE_SPF,   REASON_EVIDENCE_DKIM, REASON_EVIDENCE_DMARC,
+	REASON_EVIDENCE_DNSBL, REASON_EVIDENCE_PTR,
+};
+
+/* The first evidence that the grant needs and that could not be looked at, or REASON_NONE. */
+static enum reason
+grant_trouble(const struct policy *p, const struct facts *facts, size_t grant)
+{
+	for (size_t i = 0; i < EVIDENCE_COUNT; i++) {
+		enum evidence_result result = facts->evidence[i];
+
+		if (bitmap_has(p->needs_evidence[i], grant) &&
+		    (result == EVIDENCE_TROUBLE || result == EVIDENCE_NOT_LOOKED))
+			return evidence_reasons[i];
+	}
+	return REASON_NONE;
+}
+
+/* Why a grant stopped at the evidence: trouble before failure, then in the order of the enum. */
+static enum reason
+evidence_reason(const struct policy *p, const struct facts *facts, size_t grant)
+{
+	if (grant_trouble(p, facts, grant) != REASON_NONE)
+		return REASON_EVIDENCE_UNKNOWN;
+	for (size_t i = 0; i < EVIDENCE_COUNT; i++) {
+		if (bitmap_has(p->needs_evidence[i], grant) &&
+		    facts->evidence[i] != EVIDENCE_PASSES)
+			return evidence_reasons[i];
+	}
+	return REASON_EVIDENCE_UNKNOWN;
+}
+
+/* Of the stages that have one reason each. */
+static enum reason
+stage_reason(enum stage stage)
+{
+	switch (stage) {
+	case STAGE_VALIDITY:
+		return REASON_RELAY_EXPIRED;
+	case STAGE_TLS:
+		return REASON_TLS_REQUIRED;
+	case STAGE_SENDER:
+		return REASON_SENDER_NOT_AUTHORIZED;
+	case STAGE_RECIPIENT:
+		return REASON_RELAY_RECIPIENT;
+	case STAGE_HEADER_FROM:
+		return REASON_SENDER_HEADER_FROM;
+	case STAGE_CONNECTION:
+	case STAGE_WHO:
+	case STAGE_EVIDENCE:
+	case STAGE_QUOTA:
+	case STAGE_PERMITTED:
+		break;
+	}
+	return REASON_RELAY_NO_GRANT;
+}
+
+static enum reason
+quota_ask(const struct facts *facts, size_t grant)
+{
+	enum reason which = REASON_QUOTA_MESSAGES;
+
+	if (facts->has_quota == NULL || facts->has_quota(facts->quota_context, grant, &which))
+		return REASON_NONE;
+	return which;
+}
+
+static bool
+reason_is_quota(enum reason reason)
+{
+	return reason == REASON_QUOTA_MESSAGES || reason == REASON_QUOTA_RECIPIENTS ||
+	       reason == REASON_QUOTA_OCTETS;
+}
+
+static struct verdict
+verdict_of(enum verdict_kind kind, enum reason reason, enum stage stage, size_t grant)
+{
+	return (struct verdict){ kind, reason, stage, grant, REASON_NONE };
+}
+
+/* The first grant that is in all of them, or NO_GRANT. */
+static size_t
+first_common(const struct policy *p, const uint64_t *a, const uint64_t *b, const uint64_t *c)
+{
+	for (size_t i = 0; i < p->words; i++) {
+		uint64_t word = a[i] & b[i] & c[i];
+
+		if (word != 0)
+			return i * 64 + (size_t)__builtin_ctzll(word);
+	}
+	return NO_GRANT;
+}
+
+/*
+ * No grant knows this client. Nearest is a grant that knows its login or certificate and not
+ * its network; then one that would take it if it were (or had) another login.
+ */
+static struct verdict
+who_refuse(const struct policy *p, const struct facts *facts, const struct who *who)
+{
+	struct verdict verdict = { .kind = VERDICT_REFUSED, .stage = STAGE_WHO };
+	size_t nearest = first_common(p, who->connector, who->identities, p->identified);
+
+	verdict.reason = REASON_RELAY_NETWORK;
+	verdict.grant = nearest;
+	if (nearest != NO_GRANT)
+		return verdict;
+	verdict.grant = first_common(p, who->connector, who->networks, p->all);
+	verdict.reason = REASON_RELAY_NO_GRANT;
+	if (facts->user.len == 0 && facts->connector != NO_CONNECTOR &&
+	    p->connector_wants_login[facts->connector])
+		verdict.reason = REASON_AUTH_REQUIRED;
+	return verdict;
+}
+
+static struct verdict
+evidence_refuse(const struct policy *p, const struct facts *facts, const uint64_t *alive)
+{
+	size_t nearest = bitmap_next(alive, p->words, 0);
+
+	/* a grant that could not look might have passed: only then is waiting of use */
+	for (size_t grant = nearest; grant != SIZE_MAX;
+	     grant = bitmap_next(alive, p->words, grant + 1)) {
+		enum reason cause = grant_trouble(p, facts, grant);
+
+		if (cause != REASON_NONE)
+			return (struct verdict){ VERDICT_DEFERRED, REASON_EVIDENCE_UNKNOWN,
+						 STAGE_EVIDENCE, grant, cause };
+	}
+	return verdict_of(VERDICT_REFUSED, evidence_reason(p, facts, nearest), STAGE_EVIDENCE,
+			  nearest);
+}
+
+/* The grants alive passed everything else. */
+static struct verdict
+quota_decide(const struct policy *p, const struct facts *facts, const uint64_t *alive)
+{
+	size_t nearest = bitmap_next(alive, p->words, 0);
+	enum reason reason = REASON_NONE;
+
+	for (size_t grant = nearest; grant != SIZE_MAX;
+	     grant = bitmap_next(alive, p->words, grant + 1)) {
+		enum reason why = quota_ask(facts, grant);
+
+		if (why == REASON_NONE)
+			return verdict_of(VERDICT_RELAYED, REASON_NONE, STAGE_PERMITTED, grant);
+		if (grant == nearest)
+			reason = why;
+	}
+	return verdict_of(VERDICT_DEFERRED, reason, STAGE_QUOTA, nearest);
+}
+
+static struct verdict
+grants_ask(const struct policy *p, const struct facts *facts, enum stage upto)
+{
+	UNCLEARED uint64_t alive[GRANT_WORDS_MAX];
+	UNCLEARED uint64_t pass[GRANT_WORDS_MAX];
+	UNCLEARED struct who who;
+
+	if (p->grant_count == 0)
+		return verdict_of(VERDICT_REFUSED, REASON_RELAY_NO_GRANT, STAGE_WHO, NO_GRANT);
+	if (upto >= STAGE_WHO)
+		who_ask(p, facts, &who);
+	bitmap_copy(alive, p->all, p->words);
+	for (enum stage stage = STAGE_WHO; stage <= upto && stage < STAGE_QUOTA; stage++) {
+		stage_ask(p, facts, stage, &who, pass);
+		size_t nearest = first_common(p, alive, pass, pass);
+
+		if (nearest != NO_GRANT) {
+			bitmap_and(alive, pass, p->words);
+			continue;
+		}
+		if (stage == STAGE_WHO)
+			return who_refuse(p, facts, &who);
+		if (stage == STAGE_EVIDENCE)
+			return evidence_refuse(p, facts, alive);
+		return verdict_of(VERDICT_REFUSED, stage_reason(stage), stage,
+				  bitmap_next(alive, p->words, 0));
+	}
+	if (upto >= STAGE_QUOTA)
+		return quota_decide(p, facts, alive);
+	return verdict_of(VERDICT_RELAYED, REASON_NONE, STAGE_PERMITTED,
+			  bitmap_next(alive, p->words, 0));
+}
+
+/* ---- Monitor mode ---- */
+
+bool
+connector_is_monitoring(const struct connector_source *connector, int64_t now_ms)
+{
+	return connector->mode == MODE_MONITOR &&
+	       (connector->monitor_until_ms == 0 || now_ms < connector->monitor_until_ms);
+}
+
+bool
+grant_is_monitoring(const struct grant_source *grant, int64_t now_ms)
+{
+	return grant->mode == MODE_MONITOR &&
+	       (grant->monitor_until_ms == 0 || now_ms < grant->monitor_until_ms);
+}
+
+static bool
+is_monitoring(const struct policy *p, const struct facts *facts, const struct verdict *verdict)
+{
+	if (facts->connector != NO_CONNECTOR &&
+	    connector_is_monitoring(&p->connectors[facts->connector], facts->now_wall_ms))
+		return true;
+	return verdict->grant != NO_GRANT && verdict->stage > STAGE_WHO &&
+	       grant_is_monitoring(&p->grants[verdict->grant], facts->now_wall_ms);
+}
+
+/* ---- Public ---- */
+
+struct verdict
+policy_decide(const struct policy *p, const struct facts *facts, enum stage upto)
+{
+	struct verdict verdict = grants_ask(p, facts, upto);
+	bool is_no = verdict.kind == VERDICT_REFUSED ||
+		     (verdict.kind == VERDICT_DEFERRED && reason_is_quota(verdict.reason));
+
+	if (is_no && is_monitoring(p, facts, &verdict))
+		verdict.kind = VERDICT_WOULD_REFUSE;
+	return verdict;
+}
+
+const struct reason_reply *
+verdict_reply(const struct verdict *verdict, enum reply_style style)
+{
+	if (verdict->kind != VERDICT_DEFERRED)
+		return reason_reply_get(verdict->reason, style);
+	return reason_reply_deferred(verdict->cause != REASON_NONE ? verdict->cause :
+								     verdict->reason,
+				     style);
+}
+
+/* Why one grant stopped at STAGE_WHO. */
+static enum reason
+who_reason(const struct policy *p, const struct facts *facts, const struct who *who,
+	   size_t grant)
+{
+	bool is_here = bitmap_has(who->connector, grant);
+
+	if (is_here && bitmap_has(who->identities, grant) && bitmap_has(p->identified, grant))
+		return REASON_RELAY_NETWORK;
+	if (is_here && bitmap_has(who->networks, grant) && bitmap_has(p->identified, grant) &&
+	    facts->user.len == 0 && facts->connector != NO_CONNECTOR &&
+	    p->connectors[facts->connector].can_authenticate)
+		return REASON_AUTH_REQUIRED;
+	return REASON_RELAY_NO_GRANT;
+}
+
+static enum reason
+trace_reason(const struct policy *p, const struct facts *facts, const struct who *who,
+	     enum stage stage, size_t grant)
+{
+	if (stage == STAGE_WHO)
+		return who_reason(p, facts, who, grant);
+	if (stage == STAGE_EVIDENCE)
+		return evidence_reason(p, facts, grant);
+	return stage_reason(stage);
+}
+
+void
+policy_trace(const struct policy *p, const struct facts *facts, enum stage upto,
+	     struct grant_outcome *out)
+{
+	UNCLEARED uint64_t pass[GRANT_WORDS_MAX];
+	UNCLEARED struct who who;
+
+	if (p->grant_count == 0)
+		return;
+	if (upto >= STAGE_WHO)
+		who_ask(p, facts, &who);
+	for (size_t grant = 0; grant < p->grant_count; grant++)
+		out[grant] = (struct grant_outcome){ grant, STAGE_PERMITTED, REASON_NONE };
+	for (enum stage stage = STAGE_WHO; stage <= upto && stage < STAGE_QUOTA; stage++) {
+		stage_ask(p, facts, stage, &who, pass);
+		for (size_t grant = 0; grant < p->grant_count; grant++) {
+			if (out[grant].stage != STAGE_PERMITTED || bitmap_has(pass, grant))
+				continue;
+			out[grant].stage = stage;
+			out[grant].reason = trace_reason(p, facts, &who, stage, grant);
+		}
+	}
+	for (size_t grant = 0; upto >= STAGE_QUOTA && grant < p->grant_count; grant++) {
+		if (out[grant].stage != STAGE_PERMITTED)
+			continue;
+		out[grant].reason = quota_ask(facts, grant);
+		if (out[grant].reason != REASON_NONE)
+			out[grant].stage = STAGE_QUOTA;
+	}
+}
+
+/* Does the address stand for "any address of this host" (0.0.0.0, ::)? */
+static bool
+ip_is_any(const struct ip *ip)
+{
+	static const struct ip none = { { 0 } };
+
+	return ip_compare(ip, &none) == 0 ||
+	       (ip_is_v4(ip) && memcmp(ip->bytes + 12, none.bytes, 4) == 0);
+}
+
+size_t
+policy_connector_find(const struct policy *p, const struct ip_endpoint *local,
+		      const struct ip *client)
+{
+	for (size_t i = 0; i < p->binding_count; i++) {
+		const struct binding *binding = &p->bindings[i];
+		const struct ip *ip = &binding->local.ip;
+
+		/* 0.0.0.0 takes IPv4; :: takes what is left, IPv4 too where the socket does */
+		if (binding->local.port != local->port ||
+		    (ip_compare(ip, &local->ip) != 0 &&
+		     !(ip_is_any(ip) && (!ip_is_v4(ip) || ip_is_v4(&local->ip)))))
+			continue;
+		uint32_t connector = network_table_find(binding->clients, client);
+
+		if (connector != 0)
+			return connector - 1;
+	}
+	return NO_CONNECTOR;
+}
+
+size_t
+policy_grant_count(const struct policy *p)
+{
+	return p->grant_count;
+}
+
+size_t
+policy_connector_count(const struct policy *p)
+{
+	return p->connector_count;
+}
+
+const struct grant_source *
+policy_grant(const struct policy *p, size_t grant)
+{
+	assert(grant < p->grant_count);
+	return &p->grants[grant];
+}
+
+const struct connector_source *
+policy_connector(const struct policy *p, size_t connector)
+{
+	assert(connector < p->connector_count);
+	return &p->connectors[connector];
+}
+
+size_t
+policy_grant_find(const struct policy *p, struct span name)
+{
+	const struct grant_source *grant = table_find(&p->grant_names, name);
+
+	return grant == NULL ? NO_GRANT : (size_t)(grant - p->grants);
+}
+
+size_t
+policy_connector_find_name(const struct policy *p, struct span name)
+{
+	const struct connector_source *connector = table_find(&p->connector_names, name);
+
+	return connector == NULL ? NO_CONNECTOR : (size_t)(connector - p->connectors);
+}
+
+void
+policy_hash(const struct policy *p, char out[17])
+{
+	memcpy(out, p->hash, sizeof(p->hash));
+}
+
+static void
+hit_note(void *context, uint32_t value, unsigned specificity)
+{
+	unsigned *best = context;
+
+	(void)value;
+	*best = specificity > *best ? specificity : *best;
+}
+
+bool
+policy_is_accepted_domain(const struct policy *p, struct span domain)
+{
+	char key[DOMAIN_MAX];
+	unsigned best = 0;
+	size_t len = domain_key_make(domain, key);
+
+	if (len > 0)
+		pattern_table_match_domain(&p->accepted, (struct span){ key, len }, hit_note,
+					   &best);
+	return best > 0;
+}
