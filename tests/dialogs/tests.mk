@@ -5,4 +5,4 @@ SYSTEM_TESTS += \
 	tests/dialogs/dialogs_test.py \
 	tests/dialogs/main_job_test.py \
 	tests/dialogs/supervisor_test.py
-EXTRA_DIST += tests/dialogs/harness.py $(wildcard $(srcdir)/tests/dialogs/*.dialog)
+EXTRA_DIST += tests/dialogs/harness.py
