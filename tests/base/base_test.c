@@ -210,7 +210,7 @@ END_TEST
 START_TEST(table_agrees_with_a_plain_array_under_random_changes)
 {
 	enum { KEYS = 500, STEPS = 20000 };
-	static char keys[KEYS][8];
+	static char keys[KEYS][16];
 	static bool is_in[KEYS];
 	struct table t;
 	size_t count = 0;

@@ -101,7 +101,7 @@ connector "apps" {{
     bindings         = {{ "127.0.0.1:{port}" }}
     remote-ip-ranges = {{ "127.0.0.0/8" }}
     tarpit-interval  = "0s"
-    max-connections-per-source = 10000
+    max-connections-per-source = 100000
     {connector}
 }}
 
