@@ -173,7 +173,8 @@ loop_run_events(struct loop *loop)
 void
 loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t delay_ms)
 {
-	wheel_set(&loop->wheel, timer, loop->monotonic_ms, delay_ms);
+	/* not the noted time: a turn, or what went before the first one, may have taken long */
+	wheel_set(&loop->wheel, timer, clock_monotonic_ms(), delay_ms);
 }
 
 void
