@@ -86,7 +86,8 @@ option_set(struct ub_ctx *context, const char *name, const char *value, struct f
 	int error = ub_ctx_set_option(context, name, value);
 
 	return error == 0 ||
-	       fault_say(fault, "libunbound option %s %s: %s", name, value, ub_strerror(error));
+	       fault_say(fault, "libunbound option %s %s: %s", name, value,
+			 ub_strerror(error));
 }
 
 static bool
@@ -152,8 +153,10 @@ struct dns *
 dns_new(struct loop *loop, const struct dns_settings *settings, struct fault *fault)
 {
 	struct dns *dns = memory_new(sizeof(*dns));
-	const char *hosts_path = settings->hosts_path != NULL ? settings->hosts_path : HOSTS_PATH;
+	const char *hosts_path = settings->hosts_path;
 
+	if (hosts_path == NULL)
+		hosts_path = HOSTS_PATH;
 	dns->loop = loop;
 	dns->deadline_ms = settings->deadline_ms > 0 ? settings->deadline_ms : DEADLINE_MS;
 	dns->deliver.run = dns_deliver;

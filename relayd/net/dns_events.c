@@ -95,9 +95,11 @@ event_add(struct ub_event *event, struct timeval *timeout)
 	e->watch.wanted = wanted;
 	if (e->watch.fd != -1 && wanted != 0 && !loop_watch_add(e->loop, &e->watch, &fault))
 		return -1;
-	if ((e->bits & UB_EV_TIMEOUT) != 0 && timeout != NULL)
-		loop_timer_set(e->loop, &e->timer,
-			       (int64_t)timeout->tv_sec * 1000 + (timeout->tv_usec + 999) / 1000);
+	if ((e->bits & UB_EV_TIMEOUT) != 0 && timeout != NULL) {
+		int64_t us = (int64_t)timeout->tv_sec * 1000000 + timeout->tv_usec;
+
+		loop_timer_set(e->loop, &e->timer, (us + 999) / 1000);
+	}
 	return 0;
 }
 

@@ -202,7 +202,8 @@ strings_read(struct dns_packet *out, struct cursor data, struct dns_record *reco
 {
 	struct span part;
 
-	if (octets_left(&data) == 0 || !text_keep(out, (struct span){ NULL, 0 }, &record->data))
+	if (octets_left(&data) == 0 ||
+	    !text_keep(out, (struct span){ NULL, 0 }, &record->data))
 		return false;
 	while (octets_left(&data) > 0) {
 		size_t octets = octet_at(data.packet, data.at++);
@@ -289,7 +290,8 @@ dns_packet_parse(struct span packet, enum dns_type type, struct dns_packet *out)
 	out->text_len = 0;
 	out->ttl_s = 0;
 	if (!u16_take(&c, &id) || !u16_take(&c, &flags) || !u16_take(&c, &questions) ||
-	    !u16_take(&c, &answers) || !u16_take(&c, &authorities) || !u16_take(&c, &additions))
+	    !u16_take(&c, &answers) || !u16_take(&c, &authorities) ||
+	    !u16_take(&c, &additions))
 		return PARSE_BAD;
 	out->rcode = flags & 0xf;
 	for (unsigned i = 0; i < questions; i++) {

@@ -21,8 +21,8 @@ struct hosts {
 };
 
 /*
- * Read the file; one that does not exist is empty. Lines that make no sense are passed over, as
- * the C library does. False and *fault when it cannot be read; hosts_reset in either case.
+ * Read the file; one that does not exist is empty. Lines that make no sense are passed
+ * over, as the C library does. False and *fault when it cannot be read; hosts_reset in either case.
  */
 bool hosts_read(struct hosts *hosts, const char *path, struct fault *fault);
 void hosts_reset(struct hosts *hosts);

@@ -124,9 +124,11 @@ loop_watch_set(struct loop *loop, struct loop_watch *watch, unsigned wanted)
 	watch->wanted = wanted;
 	if (!watch->is_watched)
 		return;
-	int operation = before == 0 ? EPOLL_CTL_ADD : wanted == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD;
-
-	(void)watch_tell_kernel(loop, watch, operation);
+	if (before == 0)
+		(void)watch_tell_kernel(loop, watch, EPOLL_CTL_ADD);
+	else
+		(void)watch_tell_kernel(loop, watch,
+					wanted == 0 ? EPOLL_CTL_DEL : EPOLL_CTL_MOD);
 }
 
 void
@@ -171,7 +173,8 @@ loop_run_events(struct loop *loop)
 void
 loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t delay_ms)
 {
-	wheel_set(&loop->wheel, timer, loop->monotonic_ms, delay_ms);
+	/* not the noted time: a turn, or what went before the first one, may have taken long */
+	wheel_set(&loop->wheel, timer, clock_monotonic_ms(), delay_ms);
 }
 
 void
@@ -288,11 +291,14 @@ loop_hook_remove(struct loop *loop, struct loop_hook *hook)
 static void
 loop_run_hooks(struct loop *loop)
 {
-	for (struct list *link = loop->hooks.next; link != &loop->hooks; link = loop->hook_next) {
+	struct list *link = loop->hooks.next;
+
+	while (link != &loop->hooks) {
 		struct loop_hook *hook = LIST_OWNER(link, struct loop_hook, link);
 
 		loop->hook_next = link->next;
 		hook->run(hook);
+		link = loop->hook_next;
 	}
 	loop->hook_next = NULL;
 }

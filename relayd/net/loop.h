@@ -84,7 +84,7 @@ void loop_watch_set(struct loop *loop, struct loop_watch *watch, unsigned wanted
 void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
 
 /*
- * (Re)arm to fire delay_ms after loop_now_ms; the wheel's resolution is 8 ms, never early.
+ * (Re)arm to fire delay_ms from this moment; the wheel's resolution is 8 ms, never early.
  * Moving a timer that is set to a later time is the cheapest of all: do it freely.
  */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t delay_ms);

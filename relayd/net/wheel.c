@@ -110,9 +110,9 @@ level_next(struct wheel *w, int level)
 	return 0;
 }
 
-/* The tick at which the next slot in use begins, and that slot; WHEEL_NEVER without any. */
-static int64_t
-wheel_next_slot(struct wheel *w, struct list **slot)
+/* The next slot in use, and the tick at which it begins; NULL without any. */
+static struct list *
+wheel_next_slot(struct wheel *w, int64_t *tick)
 {
 	for (int level = 0; level < WHEEL_LEVELS; level++) {
 		int distance = level_next(w, level);
@@ -120,10 +120,10 @@ wheel_next_slot(struct wheel *w, struct list **slot)
 
 		if (distance == 0)
 			continue;
-		*slot = &w->slots[level][round & SLOT_MASK];
-		return round << (WHEEL_SLOT_BITS * level);
+		*tick = round << (WHEEL_SLOT_BITS * level);
+		return &w->slots[level][round & SLOT_MASK];
 	}
-	return WHEEL_NEVER;
+	return NULL;
 }
 
 struct loop_timer *
@@ -143,10 +143,10 @@ wheel_take(struct wheel *w, int64_t now_ms)
 			}
 			wheel_place(w, timer);
 		}
-		struct list *slot = NULL;
-		int64_t next = wheel_next_slot(w, &slot);
+		int64_t next = WHEEL_NEVER;
+		struct list *slot = wheel_next_slot(w, &next);
 
-		if (next > now_tick) {
+		if (slot == NULL || next > now_tick) {
 			if (now_tick > w->tick)
 				w->tick = now_tick;
 			return NULL;
@@ -159,11 +159,9 @@ wheel_take(struct wheel *w, int64_t now_ms)
 int64_t
 wheel_next_ms(struct wheel *w)
 {
-	struct list *slot;
-	int64_t tick;
+	int64_t tick = w->tick;
 
-	if (!list_is_empty(&w->due))
-		return w->tick * WHEEL_TICK_MS;
-	tick = wheel_next_slot(w, &slot);
-	return tick == WHEEL_NEVER ? WHEEL_NEVER : tick * WHEEL_TICK_MS;
+	if (list_is_empty(&w->due) && wheel_next_slot(w, &tick) == NULL)
+		return WHEEL_NEVER;
+	return tick * WHEEL_TICK_MS;
 }

@@ -209,6 +209,21 @@ START_TEST(loop_sleeps_until_the_timer_and_no_longer)
 }
 END_TEST
 
+START_TEST(timer_counts_from_when_it_is_set_however_long_ago_the_turn_began)
+{
+	struct loop *loop = loop_make();
+	struct timed t = { .timer.expired = timed_expired, .loop = loop };
+	int64_t started = loop_now_ms(loop);
+
+	while (clock_monotonic_ms() - started < 30)
+		; /* busy, as a slow handler is */
+	loop_timer_set(loop, &t.timer, 25);
+	loop_run(loop);
+	ck_assert_int_ge(loop_now_ms(loop) - started, 55);
+	loop_free(&loop);
+}
+END_TEST
+
 START_TEST(cancelling_a_timer_that_was_never_set_does_nothing)
 {
 	struct loop *loop = loop_make();
@@ -518,6 +533,7 @@ loop_suite(void)
 	suite_add_tcase(suite, wheel);
 	tcase_add_test(loop, timer_may_cancel_another_that_is_due_with_it_and_set_itself_again);
 	tcase_add_test(loop, loop_sleeps_until_the_timer_and_no_longer);
+	tcase_add_test(loop, timer_counts_from_when_it_is_set_however_long_ago_the_turn_began);
 	tcase_add_test(loop, cancelling_a_timer_that_was_never_set_does_nothing);
 	tcase_add_test(loop, removed_watch_gets_no_event_of_the_same_turn);
 	tcase_add_test(loop, watch_hears_what_it_wants_and_nothing_while_it_wants_nothing);
