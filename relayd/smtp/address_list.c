@@ -143,8 +143,6 @@ address_list_parse(struct span value, struct arena *arena, struct address_list *
 			return PARSE_BAD;
 		l.count++;
 	} while (byte_take(&value, ','));
-	if (value.len > 0)
-		return PARSE_BAD;
 	l.items = arena_new_array(arena, l.count, sizeof(struct address));
 	memcpy(l.items, found, l.count * sizeof(struct address));
 	*list = l;

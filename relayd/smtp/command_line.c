@@ -316,7 +316,11 @@ embedded_characters_are_valid(struct span text)
 	return true;
 }
 
-/* original-recipient-address = addr-type ";" xtext         RFC 3461 s.4.2, RFC 6533 s.3 */
+/*
+ * original-recipient-address = addr-type ";" xtext         RFC 3461 s.4.2, RFC 6533 s.3
+ *
+ * The type is an atom by its grammar; those that IANA registered are letters, digits and "-".
+ */
 static bool
 orcpt_is_valid(struct span value, bool may_be_utf8)
 {
@@ -328,7 +332,7 @@ orcpt_is_valid(struct span value, bool may_be_utf8)
 	if (value.len > ORCPT_MAX || type.len == 0 || semicolon + 1 >= value.len)
 		return false;
 	for (size_t i = 0; i < type.len; i++) {
-		if (!ascii_is_atext(type.ptr[i]))
+		if (!ascii_is_alnum(type.ptr[i]) && type.ptr[i] != '-')
 			return false;
 	}
 	if (xtext_decode(span_skip(value, semicolon + 1), decoded, sizeof(decoded), &text) !=

@@ -2,6 +2,8 @@
 /* The header of a message as it streams by; see header_block.h. */
 #include "smtp/header_block.h"
 
+#include <assert.h>
+
 enum block_state {
 	STATE_LINE,  /* where a line begins */
 	STATE_EMPTY, /* CR where a line begins */
@@ -51,6 +53,17 @@ header_block_value(const struct header_block *block, enum header_field field)
 	return (struct span){ .ptr = block->text.ptr + value->at, .len = value->len };
 }
 
+/* Does part stand somewhere in it, in any case? An empty part does not. */
+static bool
+span_has_fold(struct span in, struct span part)
+{
+	for (; in.len >= part.len && part.len > 0; in = span_skip(in, 1)) {
+		if (span_starts_fold(in, part))
+			return true;
+	}
+	return false;
+}
+
 /* Add to the value of the current field as much as is kept of it. */
 static void
 value_add(struct header_block *b, struct span bytes)
@@ -64,10 +77,7 @@ value_add(struct header_block *b, struct span bytes)
 
 	char *place = buffer_reserve(&b->text, bytes.len);
 
-	if (place == NULL) {
-		value->is_cut = true;
-		return;
-	}
+	assert(place != NULL); /* VALUES_MAX holds them all */
 	for (size_t i = 0; i < bytes.len; i++)
 		place[i] = bytes.ptr[i] == '\t' ? ' ' : bytes.ptr[i];
 	buffer_claim(&b->text, bytes.len);
@@ -84,18 +94,6 @@ value_line_end(struct header_block *b)
 		value->len--;
 		b->text.len--;
 	}
-}
-
-static bool
-span_has_fold(struct span in, struct span part)
-{
-	for (; in.len >= part.len; in = span_skip(in, 1)) {
-		if (span_starts_fold(in, part))
-			return true;
-		if (in.len == 0)
-			break;
-	}
-	return false;
 }
 
 static void
@@ -116,7 +114,7 @@ field_end(struct header_block *b)
 		value->len = text.len;
 		return;
 	}
-	if (b->own_token.len > 0 && span_has_fold(text, b->own_token))
+	if (span_has_fold(text, b->own_token))
 		b->own_hops++;
 	b->text.len = value->at;
 	*value = (struct header_value){ .len = 0 };

@@ -45,7 +45,7 @@ static const char *const not_mailboxes[] = {
 	"a@[IPv6:]", "a@[tag:x]", "a@[10.0.0.1].com", "\"@b", "\"a\"b@c", "a\"b\"@c", "\"a\nb\"@c",
 	"\"a\\\n\"@c", "\"a\\", "a\\@b@c", "a@b\r\nRCPT TO:<c@d>", "a\r@b", "a\t@b", "a\x7f@b",
 	"@x:a@b", "@x,@y:a@b", "<a@b>", "a@b>", "a,b@c", "a:b@c", "a;b@c", "(x)a@b", "a@(x)b",
-	"\xc3@b", "\xff@b", "a@\xc3", "\xc0\x80@b", "\xed\xa0\x80@b", "\xc2\x85@b", "a@\xe2\x80",
+	"\xc3@b", "\xff@b", "\"\xff\"@b", "\"\xc2\x80\"@b", "a@\xc3", "\xc0\x80@b", "\xed\xa0\x80@b", "\xc2\x85@b", "a@\xe2\x80",
 	"\xf4\x90\x80\x80@b", "a@b\xe3\x80\x82" "c", "a@b\xef\xbc\x8e" "c", "a@b\xef\xbd\xa1" "c",
 	X60 "xxxxx@example.com", "a@" LABEL63 "x.com",
 	"a@" LABEL63 "." LABEL63 "." LABEL63 "." LABEL63 ".com",
@@ -153,6 +153,18 @@ START_TEST(postmaster_needs_no_domain_but_only_as_a_recipient)
 }
 END_TEST
 
+START_TEST(quoted_string_is_taken_up_to_its_second_quote)
+{
+	struct span in = span_of("\"a\\\"\" rest"), quoted;
+
+	ck_assert(quoted_string_take(&in, &quoted) == PARSE_OK);
+	ck_assert_span_eq(quoted, "\"a\\\"\"");
+	ck_assert_span_eq(in, " rest");
+	ck_assert(quoted_string_take(&in, &quoted) == PARSE_BAD);
+	ck_assert_span_eq(in, " rest");
+}
+END_TEST
+
 START_TEST(domain_is_taken_up_to_what_is_none)
 {
 	static const struct { const char *text; const char *domain; } cases[] = {
@@ -206,6 +218,7 @@ address_tcase(void)
 	tcase_add_loop_test(tc, what_is_no_path_is_refused_and_consumes_nothing, 0,
 			    ARRAY_LEN(not_paths));
 	tcase_add_test(tc, postmaster_needs_no_domain_but_only_as_a_recipient);
+	tcase_add_test(tc, quoted_string_is_taken_up_to_its_second_quote);
 	tcase_add_test(tc, domain_is_taken_up_to_what_is_none);
 	tcase_add_test(tc, literal_gives_its_address);
 	return tc;

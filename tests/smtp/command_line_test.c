@@ -149,7 +149,7 @@ static const struct { const char *text; enum argument_status status; } mail_case
 	{ "FROM:<a@b> ENVID=+", ARGUMENT_BAD_PARAMETER }, { "FROM:<a@b> ENVID=+2", ARGUMENT_BAD_PARAMETER },
 	{ "FROM:<a@b> ENVID=+2g", ARGUMENT_BAD_PARAMETER }, { "FROM:<a@b> ENVID=+E9", ARGUMENT_BAD_PARAMETER },
 	{ "FROM:<a@b> ENVID=\xc3\xa9", ARGUMENT_BAD_PARAMETER },
-	{ "FROM:<a@b> AUTH=x", ARGUMENT_BAD_PARAMETER }, { "FROM:<a@b> AUTH=a@b+0D+0A", ARGUMENT_BAD_PARAMETER },
+	{ "FROM:<a@b> AUTH=x", ARGUMENT_BAD_PARAMETER }, { "FROM:<a@b> AUTH=+x", ARGUMENT_BAD_PARAMETER }, { "FROM:<a@b> AUTH=a@b+0D+0A", ARGUMENT_BAD_PARAMETER },
 	{ "FROM:<a@b> AUTH=<>x", ARGUMENT_BAD_PARAMETER }, { "FROM:<a@b> AUTH=a+20b@c", ARGUMENT_BAD_PARAMETER },
 	{ "FROM:<a@b> AUTH=+C3+A9@c", ARGUMENT_BAD_PARAMETER },
 };
@@ -216,6 +216,8 @@ static const struct { const char *text; bool utf8; enum argument_status status; 
 	{ "TO:<a@b> ORCPT=rfc822;a+0D+0ADATA", false, ARGUMENT_BAD_PARAMETER },
 	{ "TO:<a@b> ORCPT=rfc822;a+00", false, ARGUMENT_BAD_PARAMETER },
 	{ "TO:<a@b> ORCPT=rf(c822;a", false, ARGUMENT_BAD_PARAMETER },
+	{ "TO:<a@b> ORCPT=rfc822;a+", false, ARGUMENT_BAD_PARAMETER },
+	{ "TO:<a@b> ORCPT=utf-+;a", false, ARGUMENT_BAD_PARAMETER },
 	{ "TO:<a@b> ORCPT=rfc822;\xc3\xa9@b", true, ARGUMENT_BAD_PARAMETER },
 	{ "TO:<a@b> ORCPT=utf-8;\xc3\xa9@b", false, ARGUMENT_BAD_PARAMETER },
 	{ "TO:<a@b> ORCPT=utf-8;\\x{0A}@b", false, ARGUMENT_BAD_PARAMETER },
@@ -302,6 +304,9 @@ START_TEST(xtext_is_written_and_read_alike)
 	ck_assert(span_equal(text, (struct span){ all, sizeof(all) }));
 	ck_assert(xtext_decode(buffer_span(&out), decoded, sizeof(decoded) - 1, &text) == PARSE_BAD);
 	buffer_reset(&out);
+	buffer_init(&out, 10);
+	ck_assert(!xtext_encode(span_of("four"), &out));
+	ck_assert_uint_eq(out.len, 0);
 }
 END_TEST
 

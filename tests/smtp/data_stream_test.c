@@ -338,6 +338,7 @@ bdat_check(struct span body, size_t piece)
 		bdat_stream_add(&stream, chunk);
 		rest = span_skip(rest, chunk.len);
 	}
+	bdat_stream_add(&stream, span_of(""));
 	bdat_stream_end(&stream);
 	must(stream.has_bare == reference_has_bare(body));
 	must(stream.octets == body.len);
