@@ -2,6 +2,8 @@
 /* Writing JSON; see json.h. */
 #include "base/json.h"
 
+#include "base/utf8.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 
@@ -50,35 +52,6 @@ json_array_end(struct json *j)
 	j->needs_comma = true;
 }
 
-/*
- * Take one UTF-8 sequence (RFC 3629: shortest form, no surrogates) off the front; its octets,
- * or 0 when the bytes there are none.
- */
-static size_t
-utf8_take(struct span s, uint32_t *code)
-{
-	static const uint32_t lowest[] = { 0, 0, 0x80, 0x800, 0x10000 };
-	unsigned char first = (unsigned char)s.ptr[0];
-	size_t len = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 :
-		     first < 0xf5 ? 4 : 0;
-
-	if (len == 0 || len > s.len)
-		return 0;
-	uint32_t value = len == 1 ? first : first & (0x7fU >> len);
-
-	for (size_t i = 1; i < len; i++) {
-		unsigned char next = (unsigned char)s.ptr[i];
-
-		if ((next & 0xc0) != 0x80)
-			return 0;
-		value = (value << 6) | (next & 0x3f);
-	}
-	if (value < lowest[len] || value > 0x10ffff || (value >= 0xd800 && value <= 0xdfff))
-		return 0;
-	*code = value;
-	return len;
-}
-
 /* Characters that are valid but may act on a terminal or a reader of lines. */
 static bool
 code_is_active(uint32_t code)
@@ -116,7 +89,7 @@ escaped_put(struct json *j, struct span value)
 			value = span_skip(value, run);
 			continue;
 		}
-		size_t len = utf8_take(value, &code);
+		size_t len = utf8_decode(value, &code);
 
 		if (len == 0) {
 			buffer_append(j->out, (struct span)SPAN_LITERAL(REPLACEMENT));

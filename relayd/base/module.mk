@@ -12,4 +12,5 @@ relayd_libbase_a_SOURCES = \
 	%D%/log.c %D%/log.h \
 	%D%/memory.c %D%/memory.h \
 	%D%/span.c %D%/span.h \
-	%D%/table.c %D%/table.h
+	%D%/table.c %D%/table.h \
+	%D%/utf8.c %D%/utf8.h

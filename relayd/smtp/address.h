@@ -34,6 +34,15 @@ address_is_null(const struct address *a)
  */
 enum parse_status domain_take(struct span *in, struct span *domain);
 
+/*
+ * Local-part = Dot-string / Quoted-string, the latter with its quotes; 64 octets at most.
+ * The empty quoted string "" is one: valid grammar, whatever a policy says of it.
+ */
+enum parse_status local_part_take(struct span *in, struct span *local);
+
+/* Quoted-string, quotes included; also the quoted-string of RFC 5322, less folding. */
+enum parse_status quoted_string_take(struct span *in, struct span *quoted);
+
 /* Mailbox = Local-part "@" ( Domain / address-literal ), the whole span. */
 enum parse_status mailbox_parse(struct span in, struct address *address);
 
@@ -42,6 +51,9 @@ enum parse_status reverse_path_take(struct span *in, struct address *address);
 
 /* Forward-path = "<" Mailbox ">" / "<Postmaster>" (any case; RFC 5321 s.4.1.1.3). */
 enum parse_status forward_path_take(struct span *in, struct address *address);
+
+/* Is c atext of RFC 5322 s.3.2.3? ASCII only. */
+bool ascii_is_atext(char c);
 
 /* IPv4-address-literal or "IPv6:..." in brackets (RFC 5321 s.4.1.3), the whole span. */
 enum parse_status address_literal_parse(struct span in, struct ip *ip);

@@ -57,7 +57,11 @@ struct envelope {
 	size_t recipient_count;
 };
 
-/* Append the encoded envelope; false when out would exceed its limit. */
+/*
+ * Append the encoded envelope. False, and nothing appended, when out would exceed its limit,
+ * when a text holds a control byte (the parsers let none through), a recipient is empty, or
+ * the time lies before 1970: the session then answers 4xx.
+ */
 bool envelope_encode(const struct envelope *envelope, struct buffer *out);
 
 /*
