@@ -973,6 +973,12 @@ is_identified(const struct grant_source *g, unsigned of)
 }
 
 static bool
+is_anonymous(const struct grant_source *g, unsigned of)
+{
+	return !is_identified(g, of);
+}
+
+static bool
 is_needing_tls(const struct grant_source *g, unsigned of)
 {
 	(void)of;
@@ -1039,7 +1045,12 @@ bitmaps_compile(struct policy *p)
 {
 	p->all = bitmap_where(p, is_any_grant, 0);
 	p->identified = bitmap_where(p, is_identified, 0);
+	p->anonymous = bitmap_where(p, is_anonymous, 0);
 	p->needs_tls = bitmap_where(p, is_needing_tls, 0);
+	for (size_t i = 0; i < p->grant_count; i++) {
+		p->asks_header_from |= p->grants[i].header_from != HEADER_FROM_ANY;
+		p->asks_evidence |= p->grants[i].requires_evidence != 0;
+	}
 	for (unsigned i = 0; i < ARRAY_LEN(p->header_from); i++)
 		p->header_from[i] = bitmap_where(p, is_of_header_from, i);
 	for (unsigned i = 0; i < EVIDENCE_COUNT; i++)

@@ -11,26 +11,16 @@
 /* Grants by what they say of who the client is. */
 struct who {
 	const uint64_t *connector;
-	uint64_t networks[GRANT_WORDS_MAX];
-	uint64_t identities[GRANT_WORDS_MAX]; /* users and certificates */
+	const uint64_t *identities;	    /* users and certificates hold */
+	uint64_t networks[GRANT_WORDS_MAX]; /* networks and connector hold */
+	uint64_t known[GRANT_WORDS_MAX];    /* behind identities, when there is a login */
 };
 
 /* ---- One condition ---- */
 
-static void
-condition_ask_rule(const struct condition *condition, uint32_t number, size_t words,
-		   uint64_t *pass)
-{
-	const struct grant_rule *rule = &condition->rules[number];
-
-	bitmap_copy(pass, condition->unstated, words);
-	bitmap_or_set(pass, &rule->permits);
-	for (uint32_t i = 0; i < rule->excepts.count; i++)
-		pass[rule->excepts.first + i] &= ~rule->excepts.words[i];
-}
-
 struct rule_union {
 	const struct condition *condition;
+	struct window window;
 	uint64_t *permits;
 	uint64_t *excepts;
 };
@@ -42,32 +32,40 @@ rule_add(void *context, uint32_t value, unsigned specificity)
 	const struct grant_rule *rule = &all->condition->rules[value];
 
 	(void)specificity;
-	bitmap_or_set(all->permits, &rule->permits);
-	bitmap_or_set(all->excepts, &rule->excepts);
+	bitmap_or_set(all->permits, &rule->permits, all->window);
+	bitmap_or_set(all->excepts, &rule->excepts, all->window);
 }
 
 void
-senders_ask(const struct policy *p, const struct condition *condition,
-	    const struct pattern_table *table, const struct address *address, uint64_t *pass)
+addresses_ask(const struct policy *p, const struct condition *condition,
+	      const struct pattern_table *table, const struct address *address, struct window w,
+	      uint64_t *pass)
 {
 	UNCLEARED uint64_t excepts[GRANT_WORDS_MAX];
 	UNCLEARED struct address_key key;
-	struct rule_union all = { condition, pass, excepts };
+	struct rule_union all = { condition, w, pass, excepts };
+	size_t words = w.end - w.first;
 
+	(void)p;
 	assert(address != NULL);
 	address_key_make(&key, address);
-	bitmap_copy(pass, condition->unstated, p->words);
-	bitmap_empty(excepts, p->words);
+	bitmap_copy(pass + w.first, condition->unstated + w.first, words);
+	if (condition->has_excepts)
+		bitmap_empty(excepts + w.first, words);
 	pattern_table_match(table, &key, rule_add, &all);
 	if (condition->has_excepts)
-		bitmap_and_not(pass, excepts, p->words);
+		bitmap_and_not(pass + w.first, excepts + w.first, words);
 }
 
 void
 networks_ask(const struct policy *p, const struct ip *client, uint64_t *pass)
 {
-	condition_ask_rule(&p->networks, network_table_find(&p->network_table, client), p->words,
-			   pass);
+	const struct grant_rule *rule =
+	    &p->networks.rules[network_table_find(&p->network_table, client)];
+
+	bitmap_copy(pass, p->networks.unstated, p->words);
+	bitmap_or_set(pass, &rule->permits, window_all(p));
+	bitmap_and_not_set(pass, &rule->excepts, window_all(p));
 }
 
 static void
@@ -80,7 +78,7 @@ users_ask(const struct policy *p, struct span user, uint64_t *pass)
 	if (user.len == 0 || p->user_keys.count == 0)
 		return;
 	len = login_key_make(p->realm, user, key, &realm_at);
-	struct rule_union all = { &p->users, pass, pass };
+	struct rule_union all = { &p->users, window_all(p), pass, pass };
 	const struct {
 		enum login_key kind;
 		struct span key;
@@ -107,7 +105,7 @@ static void
 certificates_ask(const struct policy *p, const struct facts *facts, uint64_t *pass)
 {
 	UNCLEARED char key[IDENTITY_MAX];
-	struct rule_union all = { &p->certificates, pass, pass };
+	struct rule_union all = { &p->certificates, window_all(p), pass, pass };
 
 	bitmap_copy(pass, p->certificates.unstated, p->words);
 	for (size_t i = 0; i < facts->certificate_count && p->certificate_keys.count > 0; i++) {
@@ -129,23 +127,30 @@ identities_ask(const struct policy *p, const struct facts *facts, uint64_t *user
 	certificates_ask(p, facts, certificates);
 }
 
-/* ---- The stages ---- */
+/* ---- The stages: each gives the grants that pass it, within the window ---- */
 
-static void
+static struct window
 who_ask(const struct policy *p, const struct facts *facts, struct who *who)
 {
 	UNCLEARED uint64_t certificates[GRANT_WORDS_MAX];
+	struct window w = window_all(p);
 
 	assert(facts->connector == NO_CONNECTOR || facts->connector < p->connector_count);
 	who->connector = facts->connector == NO_CONNECTOR ? p->unbound :
 							    p->connector_grants[facts->connector];
 	networks_ask(p, &facts->client, who->networks);
-	identities_ask(p, facts, who->identities, certificates);
-	bitmap_and(who->identities, certificates, p->words);
+	w = bitmap_meet(who->networks, who->networks, who->connector, w);
+	who->identities = p->anonymous;
+	if (facts->user.len > 0 || facts->certificate_count > 0) {
+		identities_ask(p, facts, who->known, certificates);
+		bitmap_and(who->known, certificates, p->words);
+		who->identities = who->known;
+	}
+	return w;
 }
 
 static void
-validity_ask(const struct policy *p, int64_t now_ms, uint64_t *pass)
+validity_ask(const struct policy *p, int64_t now_ms, struct window w, uint64_t *pass)
 {
 	const struct validity *v = &p->validity;
 	size_t low = 0, high = v->count; /* low changes are known to have happened */
@@ -160,8 +165,12 @@ validity_ask(const struct policy *p, int64_t now_ms, uint64_t *pass)
 	}
 	size_t set = low / VALIDITY_STEP;
 
-	bitmap_copy(pass, v->sets + set * p->words, p->words);
+	bitmap_copy(pass + w.first, v->sets + set * p->words + w.first, w.end - w.first);
 	for (size_t i = set * VALIDITY_STEP; i < low; i++) {
+		size_t word = v->changes[i].grant / 64;
+
+		if (word < w.first || word >= w.end)
+			continue;
 		if (v->changes[i].becomes_valid)
 			bitmap_set(pass, v->changes[i].grant);
 		else
@@ -169,8 +178,9 @@ validity_ask(const struct policy *p, int64_t now_ms, uint64_t *pass)
 	}
 }
 
+/* Everybody has TLS, or the connector demands it: then nobody's demand matters. */
 static void
-tls_ask(const struct policy *p, const struct facts *facts, uint64_t *pass)
+tls_ask(const struct policy *p, const struct facts *facts, struct window w, uint64_t *pass)
 {
 	bool is_demanded = false;
 
@@ -179,11 +189,8 @@ tls_ask(const struct policy *p, const struct facts *facts, uint64_t *pass)
 
 		is_demanded = tls == TLS_REQUIRED || tls == TLS_IMPLICIT;
 	}
-	bitmap_copy(pass, p->all, p->words);
-	if (!facts->is_tls && is_demanded)
-		bitmap_empty(pass, p->words);
-	else if (!facts->is_tls)
-		bitmap_and_not(pass, p->needs_tls, p->words);
+	for (size_t i = w.first; i < w.end; i++)
+		pass[i] = facts->is_tls ? UINT64_MAX : is_demanded ? 0 : ~p->needs_tls[i];
 }
 
 bool
@@ -205,72 +212,83 @@ address_is_same_domain(const struct address *a, const struct address *b)
  * be read, only grants that do not look pass.
  */
 static void
-header_from_ask(const struct policy *p, const struct facts *facts, uint64_t *pass)
+header_from_ask(const struct policy *p, const struct facts *facts, struct window w,
+		uint64_t *pass)
 {
 	UNCLEARED uint64_t authorized[GRANT_WORDS_MAX];
 	UNCLEARED uint64_t holds[GRANT_WORDS_MAX];
+	size_t first = w.first, words = w.end - w.first;
 	bool is_same = true;
 
-	bitmap_copy(pass, p->header_from[HEADER_FROM_ANY], p->words);
+	bitmap_copy(pass + first, p->header_from[HEADER_FROM_ANY] + first, words);
 	if (facts->header_from_result != HEADER_FROM_READ || facts->header_from_count == 0)
 		return;
-	bitmap_copy(authorized, p->header_from[HEADER_FROM_AUTHORIZED], p->words);
-	bool is_asked = bitmap_next(authorized, p->words, 0) != SIZE_MAX;
+	struct window left = bitmap_meet(authorized, p->header_from[HEADER_FROM_AUTHORIZED],
+					 p->header_from[HEADER_FROM_AUTHORIZED], w);
 
 	for (size_t i = 0; i < facts->header_from_count; i++) {
 		const struct address *address = &facts->header_from[i];
 
 		is_same = is_same && address_is_same_domain(facts->sender, address);
 		if (address_is_null(address))
-			bitmap_empty(authorized, p->words);
-		if (!is_asked)
+			left.end = left.first;
+		if (left.first == left.end)
 			continue;
-		senders_ask(p, &p->senders, &p->sender_table, address, holds);
-		bitmap_and(authorized, holds, p->words);
+		addresses_ask(p, &p->senders, &p->sender_table, address, left, holds);
+		left = bitmap_meet(authorized, authorized, holds, left);
 	}
-	bitmap_or(pass, authorized, p->words);
+	bitmap_or(pass + left.first, authorized + left.first, left.end - left.first);
 	if (is_same)
-		bitmap_or(pass, p->header_from[HEADER_FROM_SAME_DOMAIN], p->words);
+		bitmap_or(pass + first, p->header_from[HEADER_FROM_SAME_DOMAIN] + first, words);
 }
 
 static void
-evidence_ask(const struct policy *p, const struct facts *facts, uint64_t *pass)
+evidence_ask(const struct policy *p, const struct facts *facts, struct window w, uint64_t *pass)
 {
-	bitmap_copy(pass, p->all, p->words);
+	bitmap_copy(pass + w.first, p->all + w.first, w.end - w.first);
 	for (size_t i = 0; i < EVIDENCE_COUNT; i++) {
 		if (facts->evidence[i] != EVIDENCE_PASSES)
-			bitmap_and_not(pass, p->needs_evidence[i], p->words);
+			bitmap_and_not(pass + w.first, p->needs_evidence[i] + w.first,
+				       w.end - w.first);
 	}
+}
+
+/* Does no grant fail here, whatever the facts? */
+static bool
+stage_is_idle(const struct policy *p, const struct facts *facts, enum stage stage)
+{
+	return (stage == STAGE_VALIDITY && p->validity.count == 0) ||
+	       (stage == STAGE_TLS && facts->is_tls) ||
+	       (stage == STAGE_HEADER_FROM && !p->asks_header_from) ||
+	       (stage == STAGE_EVIDENCE && !p->asks_evidence);
 }
 
 /* The grants that pass this stage, whatever the other stages say, into pass. */
 static void
 stage_ask(const struct policy *p, const struct facts *facts, enum stage stage,
-	  const struct who *who, uint64_t *pass)
+	  const struct who *who, struct window w, uint64_t *pass)
 {
 	switch (stage) {
 	case STAGE_WHO:
-		bitmap_copy(pass, who->connector, p->words);
-		bitmap_and(pass, who->networks, p->words);
-		bitmap_and(pass, who->identities, p->words);
+		(void)bitmap_meet(pass, who->networks, who->identities, w);
 		return;
 	case STAGE_VALIDITY:
-		validity_ask(p, facts->now_wall_ms, pass);
+		validity_ask(p, facts->now_wall_ms, w, pass);
 		return;
 	case STAGE_TLS:
-		tls_ask(p, facts, pass);
+		tls_ask(p, facts, w, pass);
 		return;
 	case STAGE_SENDER:
-		senders_ask(p, &p->senders, &p->sender_table, facts->sender, pass);
+		addresses_ask(p, &p->senders, &p->sender_table, facts->sender, w, pass);
 		return;
 	case STAGE_RECIPIENT:
-		senders_ask(p, &p->recipients, &p->recipient_table, facts->recipient, pass);
+		addresses_ask(p, &p->recipients, &p->recipient_table, facts->recipient, w, pass);
 		return;
 	case STAGE_HEADER_FROM:
-		header_from_ask(p, facts, pass);
+		header_from_ask(p, facts, w, pass);
 		return;
 	case STAGE_EVIDENCE:
-		evidence_ask(p, facts, pass);
+		evidence_ask(p, facts, w, pass);
 		return;
 	case STAGE_CONNECTION:
 	case STAGE_QUOTA:
@@ -363,6 +381,13 @@ verdict_of(enum verdict_kind kind, enum reason reason, enum stage stage, size_t 
 	return (struct verdict){ kind, reason, stage, grant, REASON_NONE };
 }
 
+/* The first grant of the window; there is one, or NO_GRANT. */
+static size_t
+first_alive(const uint64_t *alive, struct window w)
+{
+	return bitmap_next(alive, w.end, w.first * 64);
+}
+
 /* The first grant that is in all of them, or NO_GRANT. */
 static size_t
 first_common(const struct policy *p, const uint64_t *a, const uint64_t *b, const uint64_t *c)
@@ -381,16 +406,18 @@ first_common(const struct policy *p, const uint64_t *a, const uint64_t *b, const
  * its network; then one that would take it if it were (or had) another login.
  */
 static struct verdict
-who_refuse(const struct policy *p, const struct facts *facts, const struct who *who)
+who_refuse(const struct policy *p, const struct facts *facts, const struct who *who,
+	   struct window near)
 {
 	struct verdict verdict = { .kind = VERDICT_REFUSED, .stage = STAGE_WHO };
-	size_t nearest = first_common(p, who->connector, who->identities, p->identified);
 
 	verdict.reason = REASON_RELAY_NETWORK;
-	verdict.grant = nearest;
-	if (nearest != NO_GRANT)
+	verdict.grant = who->identities == p->anonymous ?
+				NO_GRANT :
+				first_common(p, who->connector, who->identities, p->identified);
+	if (verdict.grant != NO_GRANT)
 		return verdict;
-	verdict.grant = first_common(p, who->connector, who->networks, p->all);
+	verdict.grant = first_alive(who->networks, near);
 	verdict.reason = REASON_RELAY_NO_GRANT;
 	if (facts->user.len == 0 && facts->connector != NO_CONNECTOR &&
 	    p->connector_wants_login[facts->connector])
@@ -399,13 +426,14 @@ who_refuse(const struct policy *p, const struct facts *facts, const struct who *
 }
 
 static struct verdict
-evidence_refuse(const struct policy *p, const struct facts *facts, const uint64_t *alive)
+evidence_refuse(const struct policy *p, const struct facts *facts, const uint64_t *alive,
+		struct window w)
 {
-	size_t nearest = bitmap_next(alive, p->words, 0);
+	size_t nearest = first_alive(alive, w);
 
 	/* a grant that could not look might have passed: only then is waiting of use */
 	for (size_t grant = nearest; grant != SIZE_MAX;
-	     grant = bitmap_next(alive, p->words, grant + 1)) {
+	     grant = bitmap_next(alive, w.end, grant + 1)) {
 		enum reason cause = grant_trouble(p, facts, grant);
 
 		if (cause != REASON_NONE)
@@ -418,13 +446,13 @@ evidence_refuse(const struct policy *p, const struct facts *facts, const uint64_
 
 /* The grants alive passed everything else. */
 static struct verdict
-quota_decide(const struct policy *p, const struct facts *facts, const uint64_t *alive)
+quota_decide(const struct facts *facts, const uint64_t *alive, struct window w)
 {
-	size_t nearest = bitmap_next(alive, p->words, 0);
+	size_t nearest = first_alive(alive, w);
 	enum reason reason = REASON_NONE;
 
 	for (size_t grant = nearest; grant != SIZE_MAX;
-	     grant = bitmap_next(alive, p->words, grant + 1)) {
+	     grant = bitmap_next(alive, w.end, grant + 1)) {
 		enum reason why = quota_ask(facts, grant);
 
 		if (why == REASON_NONE)
@@ -438,34 +466,38 @@ quota_decide(const struct policy *p, const struct facts *facts, const uint64_t *
 static struct verdict
 grants_ask(const struct policy *p, const struct facts *facts, enum stage upto)
 {
-	UNCLEARED uint64_t alive[GRANT_WORDS_MAX];
+	UNCLEARED uint64_t maps[2][GRANT_WORDS_MAX];
 	UNCLEARED uint64_t pass[GRANT_WORDS_MAX];
 	UNCLEARED struct who who;
+	const uint64_t *alive = p->all; /* then one of maps, the other being next */
+	struct window w = window_all(p);
 
 	if (p->grant_count == 0)
 		return verdict_of(VERDICT_REFUSED, REASON_RELAY_NO_GRANT, STAGE_WHO, NO_GRANT);
 	if (upto >= STAGE_WHO)
-		who_ask(p, facts, &who);
-	bitmap_copy(alive, p->all, p->words);
+		w = who_ask(p, facts, &who);
 	for (enum stage stage = STAGE_WHO; stage <= upto && stage < STAGE_QUOTA; stage++) {
-		stage_ask(p, facts, stage, &who, pass);
-		size_t nearest = first_common(p, alive, pass, pass);
+		uint64_t *next = maps[alive == maps[0]];
 
-		if (nearest != NO_GRANT) {
-			bitmap_and(alive, pass, p->words);
+		if (stage_is_idle(p, facts, stage))
+			continue;
+		stage_ask(p, facts, stage, &who, w, pass);
+		struct window left = bitmap_meet(next, alive, pass, w);
+
+		if (left.first != left.end) {
+			alive = next;
+			w = left;
 			continue;
 		}
 		if (stage == STAGE_WHO)
-			return who_refuse(p, facts, &who);
+			return who_refuse(p, facts, &who, w);
 		if (stage == STAGE_EVIDENCE)
-			return evidence_refuse(p, facts, alive);
-		return verdict_of(VERDICT_REFUSED, stage_reason(stage), stage,
-				  bitmap_next(alive, p->words, 0));
+			return evidence_refuse(p, facts, alive, w);
+		return verdict_of(VERDICT_REFUSED, stage_reason(stage), stage, first_alive(alive, w));
 	}
 	if (upto >= STAGE_QUOTA)
-		return quota_decide(p, facts, alive);
-	return verdict_of(VERDICT_RELAYED, REASON_NONE, STAGE_PERMITTED,
-			  bitmap_next(alive, p->words, 0));
+		return quota_decide(facts, alive, w);
+	return verdict_of(VERDICT_RELAYED, REASON_NONE, STAGE_PERMITTED, first_alive(alive, w));
 }
 
 /* ---- Monitor mode ---- */
@@ -555,11 +587,11 @@ policy_trace(const struct policy *p, const struct facts *facts, enum stage upto,
 	if (p->grant_count == 0)
 		return;
 	if (upto >= STAGE_WHO)
-		who_ask(p, facts, &who);
+		(void)who_ask(p, facts, &who);
 	for (size_t grant = 0; grant < p->grant_count; grant++)
 		out[grant] = (struct grant_outcome){ grant, STAGE_PERMITTED, REASON_NONE };
 	for (enum stage stage = STAGE_WHO; stage <= upto && stage < STAGE_QUOTA; stage++) {
-		stage_ask(p, facts, stage, &who, pass);
+		stage_ask(p, facts, stage, &who, window_all(p), pass);
 		for (size_t grant = 0; grant < p->grant_count; grant++) {
 			if (out[grant].stage != STAGE_PERMITTED || bitmap_has(pass, grant))
 				continue;

@@ -389,7 +389,7 @@ is_in_list(const struct policy *p, const struct condition *condition,
 	uint64_t pass[GRANT_WORDS_MAX];
 
 	plain.has_excepts = false;
-	senders_ask(p, &plain, table, address, pass);
+	addresses_ask(p, &plain, table, address, window_all(p), pass);
 	return bitmap_has(pass, grant);
 }
 
@@ -401,7 +401,7 @@ is_in_networks(const struct policy *p, const struct ip *client, size_t grant)
 	uint64_t pass[GRANT_WORDS_MAX];
 
 	bitmap_copy(pass, p->networks.unstated, p->words);
-	bitmap_or_set(pass, &rule->permits);
+	bitmap_or_set(pass, &rule->permits, window_all(p));
 	return bitmap_has(pass, grant);
 }
 
@@ -498,7 +498,7 @@ remedy_header_from(const struct policy *p, const struct facts *facts, size_t gra
 		const struct address *address = &facts->header_from[i];
 		uint64_t pass[GRANT_WORDS_MAX];
 
-		senders_ask(p, &p->senders, &p->sender_table, address, pass);
+		addresses_ask(p, &p->senders, &p->sender_table, address, window_all(p), pass);
 		if (bitmap_has(pass, grant))
 			continue;
 		say_add(out, address->text, "senders", "except-senders",

@@ -26,6 +26,21 @@ bitmap_next(const uint64_t *map, size_t words, size_t from)
 	return at * 64 + (size_t)__builtin_ctzll(word);
 }
 
+struct window
+bitmap_meet(uint64_t *to, const uint64_t *a, const uint64_t *b, struct window w)
+{
+	struct window left = { w.end, w.end };
+
+	for (size_t i = w.first; i < w.end; i++) {
+		to[i] = a[i] & b[i];
+		if (to[i] != 0) {
+			left.first = left.first == w.end ? i : left.first;
+			left.end = i + 1;
+		}
+	}
+	return left;
+}
+
 /* Make room for one element more. */
 static void *
 room_make(void *old, size_t count, size_t *room, size_t octets_each)

@@ -92,11 +92,38 @@ bitmap_and_not(uint64_t *to, const uint64_t *other, size_t words)
 		to[i] &= ~other[i];
 }
 
+/* The words of a bitmap that are looked at; all others are zero, or do not matter. */
+struct window {
+	size_t first;
+	size_t end;
+};
+
+/* to |= set, within the window. */
 static inline void
-bitmap_or_set(uint64_t *to, const struct grant_set *set)
+bitmap_or_set(uint64_t *to, const struct grant_set *set, struct window w)
 {
-	bitmap_or(to + set->first, set->words, set->count);
+	size_t end = set->first + (size_t)set->count;
+	size_t first = set->first > w.first ? set->first : w.first;
+
+	end = end < w.end ? end : w.end;
+	for (size_t i = first; i < end; i++)
+		to[i] |= set->words[i - set->first];
 }
+
+/* to &= ~set, within the window. */
+static inline void
+bitmap_and_not_set(uint64_t *to, const struct grant_set *set, struct window w)
+{
+	size_t end = set->first + (size_t)set->count;
+	size_t first = set->first > w.first ? set->first : w.first;
+
+	end = end < w.end ? end : w.end;
+	for (size_t i = first; i < end; i++)
+		to[i] &= ~set->words[i - set->first];
+}
+
+/* to = a & b within the window; what is left of it. Empty (first == end) when nothing is. */
+struct window bitmap_meet(uint64_t *to, const uint64_t *a, const uint64_t *b, struct window w);
 
 /* The first bit at or after `from`, or SIZE_MAX. */
 size_t bitmap_next(const uint64_t *map, size_t words, size_t from);

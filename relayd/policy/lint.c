@@ -115,9 +115,8 @@ reachable_add(void *context, uint32_t connector, uint32_t number, uint64_t v4_co
 	const struct grant_rule *rule = &p->networks.rules[number];
 
 	bitmap_copy(here, p->networks.unstated, p->words);
-	bitmap_or_set(here, &rule->permits);
-	for (uint32_t i = 0; i < rule->excepts.count; i++)
-		here[rule->excepts.first + i] &= ~rule->excepts.words[i];
+	bitmap_or_set(here, &rule->permits, window_all(p));
+	bitmap_and_not_set(here, &rule->excepts, window_all(p));
 	bitmap_and(here, p->connector_grants[connector - 1], p->words);
 	bitmap_or(r->map, here, p->words);
 }

@@ -47,14 +47,14 @@ ip_next(const struct ip *ip, struct ip *next)
 
 /* ---- Looking up ---- */
 
-/* The last of starts[low..high) that is no greater than x; starts[low] is not. */
+/* The last of pieces[low..high) that starts no later than x; pieces[low] does. */
 static size_t
-v4_search(const uint32_t *starts, size_t low, size_t high, uint32_t x)
+v4_search(const struct v4_piece *pieces, size_t low, size_t high, uint32_t x)
 {
 	while (high - low > 1) {
 		size_t middle = low + (high - low) / 2;
 
-		if (starts[middle] <= x)
+		if (pieces[middle].start <= x)
 			low = middle;
 		else
 			high = middle;
@@ -79,7 +79,7 @@ network_table_find(const struct network_table *t, const struct ip *ip)
 			low -= low > 0;
 			high = t->v4_index[top + 1];
 		}
-		return t->v4_values[v4_search(t->v4_starts, low, high, x)];
+		return t->v4[v4_search(t->v4, low, high, x)].value;
 	}
 	size_t low = 0, high = t->v6_count;
 
@@ -108,7 +108,7 @@ v4_index_make(struct network_table *t)
 	t->v4_index = memory_new_array(INDEX_COUNT, sizeof(*t->v4_index));
 	for (uint32_t top = 0; top + 1 < INDEX_COUNT; top++) {
 		while (piece < t->v4_count &&
-		       t->v4_starts[piece] < top << (32 - INDEX_BITS))
+		       t->v4[piece].start < top << (32 - INDEX_BITS))
 			piece++;
 		t->v4_index[top] = (uint32_t)piece;
 	}
@@ -130,10 +130,9 @@ network_table_init(struct network_table *t, const struct network_piece *pieces, 
 			at_v4 = pieces[i].value;
 	}
 	*t = (struct network_table){ .v4_count = 1 };
-	t->v4_starts = memory_new_array(v4, sizeof(*t->v4_starts));
-	t->v4_values = memory_new_array(v4, sizeof(*t->v4_values));
+	t->v4 = memory_new_array(v4, sizeof(*t->v4));
 	t->v6 = memory_new_array(v6 + 2, sizeof(*t->v6));
-	t->v4_values[0] = at_v4;
+	t->v4[0].value = at_v4;
 	uint32_t value = at_v4; /* of the piece that reaches over the end of IPv4 */
 	bool has_resumed = false;
 
@@ -142,8 +141,7 @@ network_table_init(struct network_table *t, const struct network_piece *pieces, 
 			uint32_t start = v4_number(&pieces[i].start);
 			size_t at = start == 0 ? 0 : t->v4_count++;
 
-			t->v4_starts[at] = start;
-			t->v4_values[at] = pieces[i].value;
+			t->v4[at] = (struct v4_piece){ start, pieces[i].value };
 			value = pieces[i].value;
 			continue;
 		}
@@ -165,8 +163,7 @@ network_table_init(struct network_table *t, const struct network_piece *pieces, 
 void
 network_table_reset(struct network_table *t)
 {
-	free(t->v4_starts);
-	free(t->v4_values);
+	free(t->v4);
 	free(t->v4_index);
 	free(t->v6);
 	*t = (struct network_table){ .v4_count = 0 };
@@ -468,12 +465,12 @@ v4_meet(const struct network_table *a, const struct network_table *b, network_me
 	size_t i = 0, j = 0;
 
 	for (uint64_t at = 0; at < end;) {
-		uint64_t next_a = i + 1 < a->v4_count ? a->v4_starts[i + 1] : end;
-		uint64_t next_b = j + 1 < b->v4_count ? b->v4_starts[j + 1] : end;
+		uint64_t next_a = i + 1 < a->v4_count ? a->v4[i + 1].start : end;
+		uint64_t next_b = j + 1 < b->v4_count ? b->v4[j + 1].start : end;
 		uint64_t next = next_a < next_b ? next_a : next_b;
 
-		meet(context, a->v4_count == 0 ? 0 : a->v4_values[i],
-		     b->v4_count == 0 ? 0 : b->v4_values[j], next - at);
+		meet(context, a->v4_count == 0 ? 0 : a->v4[i].value,
+		     b->v4_count == 0 ? 0 : b->v4[j].value, next - at);
 		i += next == next_a && next < end;
 		j += next == next_b && next < end;
 		at = next;

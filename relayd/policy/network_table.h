@@ -20,8 +20,10 @@ struct network_piece {
 
 /* Embedded by value; all zero is an empty table. */
 struct network_table {
-	uint32_t *v4_starts; /* ascending; the first is 0 */
-	uint32_t *v4_values;
+	struct v4_piece {
+		uint32_t start; /* ascending; the first is 0 */
+		uint32_t value;
+	} *v4;
 	size_t v4_count;
 	uint32_t *v4_index; /* of 65537: the first piece that starts at or after n << 16 */
 	struct network_piece *v6;

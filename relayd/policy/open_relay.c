@@ -12,7 +12,7 @@ anonymous_grants_find(const struct policy *p, uint64_t *map)
 	uint32_t any = key_table_find(&p->recipient_table.keys, PATTERN_ANY, (struct span){ "", 0 });
 
 	bitmap_empty(map, p->words);
-	bitmap_or_set(map, &p->recipients.rules[any].permits);
+	bitmap_or_set(map, &p->recipients.rules[any].permits, window_all(p));
 	bitmap_and_not(map, p->identified, p->words);
 }
 

@@ -309,15 +309,14 @@ void
 pattern_table_reset(struct pattern_table *t)
 {
 	key_table_reset(&t->keys);
-	*t = (struct pattern_table){ .has_tagged = false };
+	*t = (struct pattern_table){ .kinds = 0 };
 }
 
 uint32_t *
 pattern_table_put(struct pattern_table *t, const struct pattern *pattern)
 {
 	assert(pattern->kind != PATTERN_NONE);
-	if (pattern->kind == PATTERN_TAGGED)
-		t->has_tagged = true;
+	t->kinds |= 1U << pattern->kind;
 	if (pattern->kind == PATTERN_BELOW) {
 		size_t depth = labels_count(pattern_key(pattern)) - 1;
 
@@ -331,8 +330,11 @@ static void
 key_match(const struct pattern_table *t, enum pattern_kind kind, struct span key,
 	  unsigned specificity, pattern_hit *hit, void *context)
 {
-	uint32_t value = key_table_find(&t->keys, (unsigned char)kind, key);
+	uint32_t value;
 
+	if ((t->kinds >> kind & 1) == 0)
+		return;
+	value = key_table_find(&t->keys, (unsigned char)kind, key);
 	if (value != 0)
 		hit(context, value, specificity);
 }
@@ -361,7 +363,7 @@ static void
 domain_match(const struct pattern_table *t, struct span domain, pattern_hit *hit, void *context)
 {
 	key_match(t, PATTERN_DOMAIN, domain, SPECIFIC_DOMAIN, hit, context);
-	if ((t->below_depths[0] | t->below_depths[1]) == 0)
+	if ((t->kinds >> PATTERN_BELOW & 1) == 0)
 		return;
 	for (size_t depth = labels_count(domain) - 1; depth > 0; depth--) {
 		domain = span_skip(domain, span_find(domain, '.') + 1);
@@ -388,7 +390,7 @@ pattern_table_match(const struct pattern_table *t, const struct address_key *key
 		return;
 	case ADDRESS_DOMAIN:
 		domain_match(t, address_key_domain(key), hit, context);
-		if (t->has_tagged)
+		if ((t->kinds >> PATTERN_TAGGED & 1) != 0)
 			tagged_match(t, key, hit, context);
 		break;
 	case ADDRESS_BARE:

@@ -90,7 +90,7 @@ bool pattern_covers(const struct pattern *outer, const struct pattern *inner);
 struct pattern_table {
 	struct key_table keys;
 	uint64_t below_depths[LABELS_MAX / 64]; /* bit n - 1: a "@*.d" whose d has n labels */
-	bool has_tagged;
+	unsigned kinds; /* 1 << kind: there is such a pattern */
 };
 
 void pattern_table_reset(struct pattern_table *t);

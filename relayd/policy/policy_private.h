@@ -83,9 +83,12 @@ struct policy {
 	struct condition certificates;
 	struct key_table certificate_keys;
 	const uint64_t *identified; /* grants with users or certificates */
+	const uint64_t *anonymous;  /* the others */
 
 	struct validity validity;
 	const uint64_t *needs_tls;
+	bool asks_header_from; /* some grant does */
+	bool asks_evidence;
 
 	/* sender, recipient, header From */
 	struct condition senders;
@@ -139,13 +142,19 @@ bool grant_is_monitoring(const struct grant_source *grant, int64_t now_ms);
 
 /* ---- What decide.c asks, and describe.c tells ---- */
 
-/* The grants whose senders (or recipients, networks) hold this, into pass. */
-void senders_ask(const struct policy *p, const struct condition *condition,
-		 const struct pattern_table *table, const struct address *address,
-		 uint64_t *pass);
+/* The grants whose senders (or recipients, networks ...) hold this, into pass. */
+void addresses_ask(const struct policy *p, const struct condition *condition,
+		   const struct pattern_table *table, const struct address *address,
+		   struct window w, uint64_t *pass);
 void networks_ask(const struct policy *p, const struct ip *client, uint64_t *pass);
 void identities_ask(const struct policy *p, const struct facts *facts, uint64_t *users,
 		    uint64_t *certificates);
+
+static inline struct window
+window_all(const struct policy *p)
+{
+	return (struct window){ 0, p->words };
+}
 
 /* The domain of a mailbox, equal to the other's? */
 bool address_is_same_domain(const struct address *a, const struct address *b);

@@ -10,3 +10,8 @@ EXTRA_DIST += tests/bench/bench.py
 .PHONY: bench
 bench: sbin/relayd bin/relayctl tests/bench/source tests/bench/sink tests/bench/decision_bench
 	abs_builddir=$(abs_builddir) $(srcdir)/tests/bench/bench.py $(BENCHFLAGS)
+
+# Built when asked for: make tests/bench/decision_bench
+EXTRA_PROGRAMS += tests/bench/decision_bench
+tests_bench_decision_bench_SOURCES = %D%/decision_bench.c
+tests_bench_decision_bench_LDADD = relayd/libpolicy.a relayd/libsmtp.a relayd/libbase.a $(IDN_LIBS)

@@ -75,7 +75,7 @@ START_TEST(every_address_gets_the_groups_whose_ranges_hold_it)
 				if (ip_range_has(&list.items[i].range, &ip))
 					want |= UINT64_C(1) << list.items[i].owner;
 			}
-			bitmap_or_set(&got, &condition.rules[rule].permits);
+			bitmap_or_set(&got, &condition.rules[rule].permits, (struct window){ 0, 1 });
 			ck_assert_uint_eq(got, want);
 		}
 		network_table_reset(&table);
