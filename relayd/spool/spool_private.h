@@ -232,6 +232,7 @@ struct spool {
 	bool has_empty;	    /* look for segments to recycle */
 	int64_t dirty_due_ms; /* when to sync what was only marked; 0: nothing was */
 	bool is_compacting;
+	struct compaction *moved; /* its moves are in this turn's jobs */
 	int64_t compaction_looked_ms;
 	struct iovec runs[COMMIT_RUNS];
 };

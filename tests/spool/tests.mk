@@ -1,1 +1,12 @@
 # SPDX-License-Identifier: ISC
+EXTRA_DIST += %D%/box.h
+if HAVE_CHECK
+check_PROGRAMS += tests/spool/record_test tests/spool/spool_test
+TESTS += tests/spool/record_test tests/spool/spool_test
+tests_spool_record_test_SOURCES = %D%/record_test.c
+tests_spool_record_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_spool_record_test_LDADD = relayd/libspool.a relayd/libbase.a $(CHECK_LIBS) $(XXHASH_LIBS)
+tests_spool_spool_test_SOURCES = %D%/spool_test.c %D%/box.c %D%/fake_loop.c
+tests_spool_spool_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_spool_spool_test_LDADD = relayd/libspool.a relayd/libbase.a $(CHECK_LIBS) $(XXHASH_LIBS)
+endif
