@@ -388,8 +388,10 @@ portion_write(struct portion *portion)
 	if (is_beyond) {
 		int error = errno;
 
-		if (is_good && portion->end > segment->prewritten)
+		if (is_good && portion->end > segment->prewritten) {
+			room_use(portion->spool->room, portion->end - segment->prewritten);
 			segment->prewritten = portion->end;
+		}
 		(void)pthread_mutex_unlock(&segment->lock);
 		errno = error;
 	}

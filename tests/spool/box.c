@@ -99,6 +99,7 @@ letter_found(void *context, struct spool_message *message, struct span envelope,
 	letter->uid = spool_message_info(message)->uid;
 	letter->message = message;
 	letter->is_over = true;
+	letter->box = box;
 	spool_message_set_user(message, letter);
 }
 
@@ -171,6 +172,8 @@ letter_committed(void *context, enum spool_status status, struct spool_message *
 	letter->message = message;
 	if (message != NULL)
 		letter->uid = spool_message_info(message)->uid;
+	if (letter->box->answered != NULL)
+		letter->box->answered(letter);
 }
 
 static void
@@ -189,6 +192,7 @@ box_send(struct box *box, uint32_t seed, uint32_t octets)
 	char envelope[64], state[BOX_STATE_OCTETS] = "fresh", part[30011];
 	int used = snprintf(envelope, sizeof(envelope), "%u %u", seed, octets);
 
+	letter->box = box;
 	letter->seed = seed;
 	letter->octets = octets;
 	for (uint32_t at = 0; at < octets;) {

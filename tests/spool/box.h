@@ -11,8 +11,11 @@
 
 #define BOX_STATE_OCTETS 16
 
+struct box;
+
 /* One message that was handed over or found. */
 struct letter {
+	struct box *box;
 	uint32_t seed;
 	uint32_t octets;
 	bool is_over; /* the spool has answered */
@@ -32,6 +35,7 @@ struct box {
 	size_t found_count;
 	struct letter **sent;
 	size_t sent_count;
+	void (*answered)(struct letter *letter); /* when the spool answers; or NULL */
 };
 
 /* An empty directory; box_end removes it. */
