@@ -24,6 +24,23 @@ body_octet(uint32_t seed, uint64_t offset)
 	return (char)(v >> ((offset & 7) * 8));
 }
 
+static int
+sync_nothing(void *context, int fd)
+{
+	(void)context;
+	(void)fd;
+	return 0;
+}
+
+const struct spool_disk *
+box_disk(struct box *box)
+{
+	box->disk = spool_disk_real;
+	box->disk.sync = sync_nothing;
+	box->disk.sync_data = sync_nothing;
+	return &box->disk;
+}
+
 static void
 body_fill(char *bytes, uint32_t seed, uint64_t offset, size_t octets)
 {
@@ -41,6 +58,7 @@ box_begin(struct box *box)
 		       parent == NULL ? "/tmp" : parent);
 	ck_assert_ptr_nonnull(mkdtemp(box->directory));
 	box->settings.directory = box->directory;
+	box->settings.disk = box_disk(box);
 	box->settings.segment_octets = 1u << 20;
 }
 

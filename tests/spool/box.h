@@ -7,6 +7,7 @@
 #define RELAYD_TESTS_SPOOL_BOX_H
 
 #include "net/loop.h"
+#include "spool/disk.h"
 #include "spool/spool.h"
 
 #define BOX_STATE_OCTETS 16
@@ -28,6 +29,7 @@ struct letter {
 struct box {
 	char directory[128];
 	struct spool_settings settings;
+	struct spool_disk disk;
 	struct loop *loop;
 	struct spool *spool;
 	struct log log;
@@ -38,7 +40,13 @@ struct box {
 	void (*answered)(struct letter *letter); /* when the spool answers; or NULL */
 };
 
-/* An empty directory; box_end removes it. */
+/*
+ * The real disk, but that syncs do nothing: killed processes and made-up power cuts do not
+ * need them, and tests that others can run at the same time do not wait for each other.
+ */
+const struct spool_disk *box_disk(struct box *box);
+
+/* An empty directory on that disk; box_end removes it. */
 void box_begin(struct box *box);
 void box_end(struct box *box);
 

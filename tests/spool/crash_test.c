@@ -208,7 +208,7 @@ START_TEST(process_killed_in_any_call_loses_nothing)
 		pid_t child;
 
 		(void)snprintf(text, sizeof(text), "%s=%u", what, number);
-		struct disk_faulty *faulty = disk_faulty_new(text, NULL, &fault);
+		struct disk_faulty *faulty = disk_faulty_new(text, box_disk(&box), &fault);
 
 		box.settings.disk = disk_faulty_disk(faulty);
 		box.settings.segment_octets = 128 * 1024; /* so that there is much to do */
@@ -216,7 +216,7 @@ START_TEST(process_killed_in_any_call_loses_nothing)
 		int fd = child_start(first, 300, &child);
 
 		child_watch(child, fd, news, first, SIZE_MAX);
-		box.settings.disk = NULL;
+		box.settings.disk = box_disk(&box);
 		left_check(news, first, true);
 		disk_faulty_free(&faulty);
 	}
@@ -273,7 +273,7 @@ START_TEST(disk_that_fails_once_never_costs_an_acknowledged_message)
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
 		(void)snprintf(text, sizeof(text), failures[_i].format, number, number + 1);
 #pragma GCC diagnostic pop
-		struct disk_faulty *faulty = disk_faulty_new(text, NULL, &fault);
+		struct disk_faulty *faulty = disk_faulty_new(text, box_disk(&box), &fault);
 
 		ck_assert_ptr_nonnull(faulty);
 		box.settings.disk = disk_faulty_disk(faulty);
@@ -287,7 +287,7 @@ START_TEST(disk_that_fails_once_never_costs_an_acknowledged_message)
 			}
 			box_close(&box);
 		}
-		box.settings.disk = NULL;
+		box.settings.disk = box_disk(&box);
 		left_check(news, 0, failures[_i].is_lasting);
 		disk_faulty_free(&faulty);
 		free(news);
@@ -298,7 +298,7 @@ END_TEST
 START_TEST(failed_sync_condemns_the_segment_and_no_other_message)
 {
 	struct fault fault;
-	struct disk_faulty *counting = disk_faulty_new("", NULL, &fault);
+	struct disk_faulty *counting = disk_faulty_new("", box_disk(&box), &fault);
 
 	box.settings.disk = disk_faulty_disk(counting);
 	box_open(&box);
@@ -313,7 +313,7 @@ START_TEST(failed_sync_condemns_the_segment_and_no_other_message)
 	char text[64];
 
 	(void)snprintf(text, sizeof(text), "fail-sync=%llu", (unsigned long long)syncs + 2);
-	struct disk_faulty *faulty = disk_faulty_new(text, NULL, &fault);
+	struct disk_faulty *faulty = disk_faulty_new(text, box_disk(&box), &fault);
 
 	box.settings.disk = disk_faulty_disk(faulty);
 	box_open(&box);
@@ -328,7 +328,7 @@ START_TEST(failed_sync_condemns_the_segment_and_no_other_message)
 	ck_assert(letter_is_whole(&box, box.sent[0]));
 	spool_remove(&box.sent[0]->message);
 	box_close(&box);
-	box.settings.disk = NULL;
+	box.settings.disk = box_disk(&box);
 	box_open(&box);
 	ck_assert_uint_eq(box.found_count, 2);
 	ck_assert_uint_eq(box.found[0]->seed, 2);

@@ -584,7 +584,7 @@ END_TEST
 START_TEST(messages_share_syncs)
 {
 	struct fault fault;
-	struct disk_faulty *slow = disk_faulty_new("sync-delay=20ms", NULL, &fault);
+	struct disk_faulty *slow = disk_faulty_new("sync-delay=20ms", box_disk(&box), &fault);
 
 	box.settings.disk = disk_faulty_disk(slow);
 	box_open(&box);
