@@ -125,10 +125,12 @@ shard_join(struct spool *spool, struct load *load)
 }
 
 static void
-moves_end(struct spool *spool, struct compaction *c)
+moves_end(struct spool *spool)
 {
+	struct compaction *c = spool->moved;
 	struct segment *segment = c->segment;
 
+	spool->moved = NULL;
 	segment->readers--;
 	spool->is_compacting = false;
 	spool->has_empty = true;
@@ -163,7 +165,7 @@ job_take(struct spool *spool, struct spool_job *job, struct spool_jobs *records,
 		spool_jobs_add(finished, job);
 		return;
 	case COMMIT_MOVES_END:
-		moves_end(spool, (struct compaction *)(void *)job);
+		spool->moved = (struct compaction *)(void *)job; /* once the moves are made */
 		return;
 	}
 }
@@ -386,8 +388,10 @@ portion_write(struct portion *portion)
 	if (is_beyond) {
 		int error = errno;
 
-		if (is_good && portion->end > segment->prewritten)
+		if (is_good && portion->end > segment->prewritten) {
+			room_use(portion->spool->room, portion->end - segment->prewritten);
 			segment->prewritten = portion->end;
+		}
 		(void)pthread_mutex_unlock(&segment->lock);
 		errno = error;
 	}
@@ -692,6 +696,8 @@ commit_turn(void *context, struct spool_jobs *jobs)
 	while ((job = spool_jobs_take(jobs)) != NULL)
 		job_take(spool, job, &records, &finished);
 	records_store(spool, &records, &finished);
+	if (spool->moved != NULL)
+		moves_end(spool);
 	spool_mailbox_send(spool->mailbox, &finished);
 
 	int64_t now_ms = clock_monotonic_ms();

@@ -69,6 +69,7 @@ large_write(struct large *large, const struct spool_chunk *chunk, size_t count)
 			if (--count > 0)
 				chunk = chunk->next;
 		}
+		room_use(large->spool->room, large->octets - offset);
 		if (!disk_write(large->spool->disk, large->fd, runs, n, &offset))
 			large_fail(large, "write to");
 	}

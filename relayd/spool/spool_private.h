@@ -162,7 +162,7 @@ struct compaction {
 /* What is known about free space; written by the helper. Not part of what is const. */
 struct room {
 	struct spool *spool;
-	_Atomic uint64_t free_octets;
+	_Atomic uint64_t free_octets; /* at the last look, less what we used since */
 	_Atomic uint64_t reserve_octets;
 	_Atomic bool has_inodes;
 	_Atomic bool was_refused; /* a write said that there is no space */
@@ -232,6 +232,7 @@ struct spool {
 	bool has_empty;	    /* look for segments to recycle */
 	int64_t dirty_due_ms; /* when to sync what was only marked; 0: nothing was */
 	bool is_compacting;
+	struct compaction *moved; /* its moves are in this turn's jobs */
 	int64_t compaction_looked_ms;
 	struct iovec runs[COMMIT_RUNS];
 };
@@ -286,6 +287,7 @@ void upkeep_compact(struct spool *spool, struct segment *segment);
 void compaction_free(struct compaction *compaction);
 void room_look(struct room *room);
 void room_look_soon(struct room *room);
+void room_use(struct room *room, uint64_t octets);
 
 /* load.c: recovery */
 void load_begin(struct spool *spool, struct shard *shard, uint64_t *numbers, size_t count,

@@ -95,7 +95,11 @@ spool_segment_new(struct spool *spool, struct fault *fault)
 			return segment;
 		log_warn(spool->log, "spool: spare segment not used: %s", fault_text(fault));
 	}
-	return segment_new(spool->disk, spool->own, &header, 0, fault);
+	struct segment *segment = segment_new(spool->disk, spool->own, &header, 0, fault);
+
+	if (segment != NULL)
+		room_use(spool->room, segment->prewritten);
+	return segment;
 }
 
 static void
@@ -140,7 +144,9 @@ extend_work(struct spool_job *job)
 	struct spool *spool = task->spool;
 	struct fault fault;
 
-	if (!segment_extend(spool->disk, task->segment, &fault))
+	if (segment_extend(spool->disk, task->segment, &fault))
+		room_use(spool->room, PREWRITE_OCTETS);
+	else
 		log_debug(spool->log, "spool: %s", fault_text(&fault));
 	task->segment->is_extending = false;
 	task->segment->readers--;
@@ -408,6 +414,17 @@ upkeep_compact(struct spool *spool, struct segment *segment)
 		c->offsets[c->count++] = record_end(&record);
 	}
 	spool_thread_hand_one(&spool->helper, &c->commit.job);
+}
+
+/* Between two looks our own use is counted. */
+void
+room_use(struct room *room, uint64_t octets)
+{
+	uint64_t before = room->free_octets;
+
+	while (!atomic_compare_exchange_weak(&room->free_octets, &before,
+					     before > octets ? before - octets : 0))
+		;
 }
 
 /* How much space there is, and how much of it is to be left alone. */
