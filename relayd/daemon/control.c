@@ -87,7 +87,7 @@ success_answer(struct control_client *client)
 	buffer_init(&answer, ANSWER_OCTETS_MAX);
 	json_object_begin(&j, NULL);
 	json_bool(&j, "ok", true);
-	json_string(&j, "policy", hash);
+	json_cstring(&j, "policy", hash);
 	json_object_end(&j);
 	client_answer(client, &answer);
 	buffer_reset(&answer);

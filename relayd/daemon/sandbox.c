@@ -17,6 +17,13 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+static bool
+account_missing(struct fault *fault, const char *user)
+{
+	return fault_say(fault, "there is no account \"%s\" to run as; create it (useradd -r %s), "
+				"or name another with user = \"...\"", user, user);
+}
+
 bool
 privileges_drop(const char *user, bool keeps_bind, struct fault *fault)
 {
@@ -24,7 +31,7 @@ privileges_drop(const char *user, bool keeps_bind, struct fault *fault)
 		const struct passwd *account = getpwnam(user);
 
 		if (account == NULL)
-			return fault_say(fault, "account %s does not exist", user);
+			return account_missing(fault, user);
 		bool needs_change = account->pw_uid != 0;
 
 		capng_clear(CAPNG_SELECT_BOTH);
@@ -61,7 +68,7 @@ directory_give(const char *path, const char *user, struct fault *fault)
 	const struct passwd *account = getpwnam(user);
 
 	if (account == NULL)
-		return fault_say(fault, "account %s does not exist", user);
+		return account_missing(fault, user);
 	if (chown(path, account->pw_uid, account->pw_gid) == -1)
 		return fault_setf(fault, "chown %s", path);
 	return true;

@@ -136,7 +136,7 @@ workers_write(const struct supervisor *supervisor, struct json *j)
 		json_number(j, "slot", child->index);
 		json_number(j, "pid", child->pid);
 		json_number(j, "generation", child->generation->number);
-		json_string(j, "state", states[child->state]);
+		json_cstring(j, "state", states[child->state]);
 		json_number(j, "restarts", supervisor->seats[child->index].restarts);
 		json_object_end(j);
 	}
@@ -151,7 +151,7 @@ bindings_write(const struct connector_source *connector, struct json *j)
 		char text[IP_ENDPOINT_SIZE];
 
 		ip_endpoint_text(&connector->bindings[i], text);
-		json_string(j, NULL, text);
+		json_cstring(j, NULL, text);
 	}
 	json_array_end(j);
 }
@@ -169,7 +169,7 @@ connectors_write(const struct settings *settings, struct worker_figures *total, 
 		json_object_begin(j, NULL);
 		json_text(j, "name", connector->name);
 		bindings_write(connector, j);
-		json_string(j, "mode", connector->mode == MODE_MONITOR ? "monitor" : "enforce");
+		json_cstring(j, "mode", connector->mode == MODE_MONITOR ? "monitor" : "enforce");
 		NUMBER(j, figures, sessions_open);
 		NUMBER(j, figures, sessions);
 		NUMBER(j, figures, connections_refused);
@@ -203,7 +203,7 @@ routes_write(const struct settings *settings, struct worker_figures *total, stru
 		NUMBER(j, figures, connections_open);
 		if (figures->oldest_wall_ms != 0) {
 			clock_rfc3339(figures->oldest_wall_ms, oldest);
-			json_string(j, "oldest", oldest);
+			json_cstring(j, "oldest", oldest);
 		}
 		json_object_end(j);
 	}
@@ -229,7 +229,7 @@ warning_write(void *context, bool is_error, const char *file, unsigned line, con
 	(void)is_error;
 	(void)file;
 	(void)line;
-	json_string(context, NULL, text);
+	json_cstring(context, NULL, text);
 }
 
 static void
@@ -241,14 +241,14 @@ head_write(const struct supervisor *supervisor, struct json *j)
 
 	clock_rfc3339(supervisor->started_wall_ms, started);
 	policy_hash(settings->policy, hash);
-	json_string(j, "version", PACKAGE_VERSION);
+	json_cstring(j, "version", PACKAGE_VERSION);
 	json_number(j, "pid", getpid());
-	json_string(j, "started", started);
+	json_cstring(j, "started", started);
 	json_number(j, "uptime_s", (clock_monotonic_ms() - supervisor->started_ms) / 1000);
-	json_string(j, "hostname", settings->hostname);
-	json_string(j, "config", settings->path);
-	json_string(j, "policy", hash);
-	json_string(j, "state", supervisor->is_stopping ? "stopping" :
+	json_cstring(j, "hostname", settings->hostname);
+	json_cstring(j, "config", settings->path);
+	json_cstring(j, "policy", hash);
+	json_cstring(j, "state", supervisor->is_stopping ? "stopping" :
 				supervisor->candidate != NULL ? "reloading" : "running");
 }
 

@@ -322,9 +322,7 @@ settings_are_compatible(const struct settings *now, const struct settings *wante
 		buffer_append_text(errors, "option 'state-dir' changed: restart relayd to move it");
 		return false;
 	}
-	const char *user = now->user == NULL ? "" : now->user;
-
-	if (strcmp(user, wanted->user == NULL ? "" : wanted->user) != 0) {
+	if (strcmp(now->user, wanted->user) != 0) {
 		buffer_append_text(errors, "option 'user' changed: restart relayd to change it");
 		return false;
 	}
@@ -462,10 +460,6 @@ state_lock(struct supervisor *supervisor, const struct settings *settings, struc
 static bool
 rights_use(struct supervisor *supervisor, const struct settings *settings, struct fault *fault)
 {
-	if (geteuid() == 0 && settings->user == NULL)
-		return fault_say(fault, "started as root without an account to change to: add "
-					"user = \"_relayd\" (or another account) to %s",
-				 settings->path);
 	return directory_give(settings->state_directory, settings->user, fault) &&
 	       sockets_bind(supervisor, settings, fault) &&
 	       privileges_drop(settings->user, true, fault);
