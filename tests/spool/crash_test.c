@@ -170,6 +170,7 @@ left_check(const uint32_t *news, uint32_t first, bool may_reappear)
 			ck_assert_msg(is_found[i], "message %u was lost", i);
 	}
 	box_close(&box);
+	ck_assert_uint_eq(box_count_files(&box, "0/large", ""), 0);
 }
 
 START_TEST(killed_process_loses_nothing)
