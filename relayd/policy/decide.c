@@ -268,6 +268,7 @@ static void
 stage_ask(const struct policy *p, const struct facts *facts, enum stage stage,
 	  const struct who *who, struct window w, uint64_t *pass)
 {
+	assert(stage > STAGE_CONNECTION && stage < STAGE_QUOTA);
 	switch (stage) {
 	case STAGE_WHO:
 		(void)bitmap_meet(pass, who->networks, who->identities, w);
@@ -293,9 +294,8 @@ stage_ask(const struct policy *p, const struct facts *facts, enum stage stage,
 	case STAGE_CONNECTION:
 	case STAGE_QUOTA:
 	case STAGE_PERMITTED:
-		break;
+		return;
 	}
-	assert(!"a stage that is asked as a whole");
 }
 
 /* ---- Reasons ---- */
