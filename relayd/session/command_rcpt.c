@@ -2,6 +2,8 @@
 /* RCPT (RFC 5321 s.4.1.1.3; DSN's parameters, RFC 3461): here the policy is asked. */
 #include "session/session_private.h"
 
+#define ATTEMPTS_MAX 10000 /* in one transaction, accepted or not; each leaves a record */
+
 static enum reply_id
 argument_reply(enum argument_status status)
 {
@@ -35,6 +37,10 @@ command_rcpt(struct session *session, struct span argument)
 
 	if (status != ARGUMENT_OK) {
 		session_protest(session, argument_reply(status));
+		return false;
+	}
+	if (t->attempts >= ATTEMPTS_MAX) {
+		session_protest(session, REPLY_TOO_MANY_RECIPIENTS);
 		return false;
 	}
 	uint32_t number = ++t->attempts;

@@ -113,12 +113,12 @@ slot_bucket(const struct connection_limits *l, unsigned slot, size_t bucket)
 static struct place
 place_of(const struct connection_limits *l, struct span connector, const struct ip *source)
 {
-	char key[1 + sizeof(source->bytes) + KEY_NAME_MAX] = { source == NULL ? 'c' : 's' };
-	size_t fixed = 1 + sizeof(source->bytes);
+	char key[1 + sizeof(struct ip) + KEY_NAME_MAX] = { source == NULL ? 'c' : 's' };
+	size_t fixed = 1 + sizeof(struct ip);
 	size_t len = connector.len < KEY_NAME_MAX ? connector.len : KEY_NAME_MAX;
 
 	if (source != NULL)
-		memcpy(key + 1, source->bytes, sizeof(source->bytes));
+		memcpy(key + 1, source->bytes, sizeof(struct ip));
 	if (len > 0)
 		memcpy(key + fixed, connector.ptr, len);
 	XXH128_hash_t hash = XXH3_128bits_withSeed(key, fixed + len, l->seed);

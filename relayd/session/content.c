@@ -42,6 +42,15 @@ content_resume(void *context)
 	}
 }
 
+/* Give up the draft. If it was waited for, nobody will say any more that it may go on. */
+static void
+content_drop(struct transaction *t)
+{
+	spool_draft_drop(&t->draft);
+	if (t->session != NULL && (t->session->waits & WAIT_SPOOL) != 0)
+		session_go_on(t->session, WAIT_SPOOL);
+}
+
 static void
 content_store(struct transaction *t, struct span bytes)
 {
@@ -58,7 +67,7 @@ content_add(struct transaction *t, struct span bytes)
 		return;
 	if (content_octets(t) > t->session->settings->message_octets_max) {
 		t->is_too_big = true;
-		spool_draft_drop(&t->draft);
+		content_drop(t);
 		return;
 	}
 	content_store(t, bytes);
@@ -111,7 +120,7 @@ content_begin(struct transaction *t, bool is_chunked)
 void
 content_reset(struct transaction *t)
 {
-	spool_draft_drop(&t->draft);
+	content_drop(t);
 	if (t->has_content)
 		header_block_reset(&t->header);
 	t->has_content = false;
@@ -172,7 +181,7 @@ content_begin_chunk(struct session *session, const struct bdat_argument *bdat)
 	session->chunk_is_last = bdat->is_last;
 	if (!t->is_too_big && (bdat->octets > max || content_octets(t) > max - bdat->octets)) {
 		t->is_too_big = true;
-		spool_draft_drop(&t->draft);
+		content_drop(t);
 	}
 	if (bdat->octets == 0 && session->waits == 0)
 		chunk_ended(session);

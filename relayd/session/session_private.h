@@ -103,8 +103,9 @@ struct transaction {
 struct session {
 	struct stream stream;
 	struct loop_timer timer;
-	struct list link;     /* in the server's sessions, or its spares */
+	struct list link;     /* in the server's sessions */
 	struct list recorded; /* in the server's list of those that recorded in this turn */
+	struct session *next_spare;
 	struct session_server *server;
 	const struct session_settings *settings;
 	struct session_figures *figures; /* NULL: no connector */
@@ -147,7 +148,7 @@ struct session_server {
 	struct session_environment environment;
 	struct loop_hook hook;
 	struct list sessions;
-	struct list spares; /* closed sessions, kept for the next clients */
+	struct session *spares; /* closed sessions, kept for the next clients */
 	struct list recorded;
 	size_t session_count;
 	size_t spare_count;

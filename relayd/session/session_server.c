@@ -109,7 +109,6 @@ session_server_new(const struct session_environment *environment)
 
 	server->environment = *environment;
 	list_init(&server->sessions);
-	list_init(&server->spares);
 	list_init(&server->recorded);
 	arena_init(&server->arena, 0);
 	buffer_init(&server->reply, REPLY_OCTETS_MAX);
@@ -132,20 +131,25 @@ void
 session_server_free(struct session_server **server)
 {
 	struct session_server *s = *server;
-	struct list *link;
+	struct list *link, *next;
 
 	if (s == NULL)
 		return;
-	while ((link = s->sessions.next) != &s->sessions) {
+	for (link = s->sessions.next; link != &s->sessions; link = next) {
 		struct session *session = LIST_OWNER(link, struct session, link);
 
+		next = link->next;
 		stream_close(&session->stream);
 		if (session->transaction != NULL)
 			transaction_detach(session->transaction);
 		session_release(session);
 	}
-	while ((link = list_take_first(&s->spares)) != NULL)
-		free(LIST_OWNER(link, struct session, link));
+	while (s->spares != NULL) {
+		struct session *spare = s->spares;
+
+		s->spares = spare->next_spare;
+		free(spare);
+	}
 	loop_hook_remove(s->environment.loop, &s->hook);
 	buffer_reset(&s->reply);
 	buffer_reset(&s->detail);
@@ -181,13 +185,12 @@ session_server_count(const struct session_server *server)
 static struct session *
 session_new(struct session_server *server)
 {
-	struct list *link = list_take_first(&server->spares);
-	struct session *session;
+	struct session *session = server->spares;
 
-	if (link == NULL) {
+	if (session == NULL) {
 		session = memory_new(sizeof(*session));
 	} else {
-		session = LIST_OWNER(link, struct session, link);
+		server->spares = session->next_spare;
 		server->spare_count--;
 		memset(session, 0, sizeof(*session));
 	}
@@ -217,7 +220,8 @@ session_free(struct session *session)
 		free(session);
 		return;
 	}
-	list_prepend(&server->spares, &session->link);
+	session->next_spare = server->spares;
+	server->spares = session;
 	server->spare_count++;
 }
 

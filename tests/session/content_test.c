@@ -240,6 +240,20 @@ START_TEST(draft_of_a_client_that_leaves_while_the_spool_is_slow_is_dropped)
 }
 END_TEST
 
+START_TEST(chunk_that_is_too_big_does_not_wait_for_a_draft_that_is_gone)
+{
+	f.spool->waits_each = 10; /* our Received field is enough */
+	client_send_text(&client, "EHLO x\r\n");
+	client_send_text(&client, "MAIL FROM:<a@billing.example.com>\r\n"
+				  "RCPT TO:<b@else.example>\r\nBDAT 100001 LAST\r\n");
+	client_take(&client);
+	send_many(&client, "0123456789", 10000);
+	client_send_text(&client, "x");
+	ck_assert(text_fits(client_take(&client), "552 5.3.4 *]\r\n"));
+	ck_assert_int_eq(client_code(&client, "NOOP\r\n"), 250);
+}
+END_TEST
+
 /* --- what a message must not be --- */
 
 START_TEST(message_that_grows_too_big_is_read_to_its_end_and_refused)
@@ -464,6 +478,7 @@ content_tcase(void)
 	tcase_add_test(tc, envelope_holds_what_was_agreed);
 	tcase_add_test(tc, slow_spool_stops_the_client_and_loses_nothing);
 	tcase_add_test(tc, draft_of_a_client_that_leaves_while_the_spool_is_slow_is_dropped);
+	tcase_add_test(tc, chunk_that_is_too_big_does_not_wait_for_a_draft_that_is_gone);
 	tcase_add_test(tc, message_that_grows_too_big_is_read_to_its_end_and_refused);
 	tcase_add_test(tc, chunks_that_are_too_big_in_all_are_refused_and_consumed);
 	tcase_add_test(tc, nul_is_refused);

@@ -216,6 +216,24 @@ START_TEST(flood_of_useless_commands_ends_the_session)
 }
 END_TEST
 
+START_TEST(flood_of_recipients_ends_the_session)
+{
+	fixture_start(&f);
+	struct client client = client_connect(&f, CLIENT_NOBODY, PORT_APPS);
+	size_t sent = 0;
+
+	ready(&client);
+	client_send_text(&client, "MAIL FROM:<a@x.example>\r\n");
+	for (; sent < 20000 && !client.has_ended; sent++)
+		client_send_text(&client, "RCPT TO:<b@else.example>\r\n");
+	ck_assert(client.has_ended);
+	ck_assert_uint_gt(sent, 9999);
+	ck_assert(text_fits(client_take(&client) + 50 * 9000, "*452 *452 *421 4.7.0 *\r\n"));
+	client_close(&client);
+	ck_assert_uint_eq(f.figures[0].refused, 10000);
+}
+END_TEST
+
 START_TEST(messages_make_up_for_useless_commands)
 {
 	fixture_start(&f);
@@ -425,6 +443,7 @@ endurance_tcase(void)
 	tcase_add_test(tc, negative_reply_waits_and_order_is_kept_while_others_go_on);
 	tcase_add_test(tc, client_that_leaves_the_tarpit_leaves_nothing_behind);
 	tcase_add_test(tc, flood_of_useless_commands_ends_the_session);
+	tcase_add_test(tc, flood_of_recipients_ends_the_session);
 	tcase_add_test(tc, messages_make_up_for_useless_commands);
 	tcase_add_test(tc, client_that_reads_no_replies_is_not_served_on);
 	tcase_add_test(tc, connections_are_limited_by_source_and_in_all);
