@@ -168,8 +168,12 @@ ip_endpoint_text(const struct ip_endpoint *endpoint, char out[IP_ENDPOINT_SIZE])
 	if (!is_v4)
 		*at++ = ']';
 	*at++ = ':';
-	for (unsigned port = endpoint->port; count == 0 || port != 0; port /= 10)
+	unsigned port = endpoint->port;
+
+	do {
 		digits[count++] = (char)('0' + port % 10);
+		port /= 10;
+	} while (port != 0);
 	while (count > 0)
 		*at++ = digits[--count];
 	*at = '\0';

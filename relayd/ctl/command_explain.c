@@ -15,6 +15,7 @@
 #include <stdlib.h>
 
 #define TEXT_OCTETS_MAX (16U << 20)
+#define JSON_OCTETS_MAX (64U << 20)
 
 /* The attempt as it was given. */
 struct arguments {
@@ -427,7 +428,7 @@ answer_print_json(const struct answer *answer)
 	struct json j = json_on(&out);
 	char hash[17];
 
-	buffer_init(&out, TEXT_OCTETS_MAX * 4);
+	buffer_init(&out, JSON_OCTETS_MAX);
 	buffer_init(&words, TEXT_OCTETS_MAX);
 	policy_hash(policy, hash);
 	json_object_begin(&j, NULL);

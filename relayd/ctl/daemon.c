@@ -72,6 +72,8 @@ answer_errors_say(const json_t *answer)
 	struct buffer text;
 
 	buffer_init(&text, 16U << 20);
+	if (json_array_size(errors) == 0)
+		line_put(&text, "", member_text(answer, "error"));
 	for (size_t i = 0; i < json_array_size(errors); i++) {
 		const json_t *error = json_array_get(errors, i);
 

@@ -81,3 +81,8 @@ FUZZ_TARGETS += tests/fuzz/session_fuzz
 tests_fuzz_session_fuzz_SOURCES = %D%/session_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_session_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
 tests_fuzz_session_fuzz_LDADD = $(FUZZ_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/audit_record_fuzz
+tests_fuzz_audit_record_fuzz_SOURCES = %D%/audit_record_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_audit_record_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
+tests_fuzz_audit_record_fuzz_LDADD = $(FUZZ_LIBS)
