@@ -2,7 +2,8 @@
 /*
  * Writing JSON (RFC 8259) into a buffer, in one pass. What comes out is always valid UTF-8 on
  * one line: control bytes, C1, U+2028/2029 and bidirectional controls are escaped, bytes that
- * are not UTF-8 become U+FFFD. Reading JSON is jansson's job, elsewhere.
+ * are not UTF-8 become U+FFFD. Reading JSON is jansson's job; no name here is one of its, so
+ * that a source may do both.
  */
 #ifndef RELAYD_BASE_JSON_H
 #define RELAYD_BASE_JSON_H
@@ -26,13 +27,26 @@ void json_object_begin(struct json *j, const char *key);
 void json_object_end(struct json *j);
 void json_array_begin(struct json *j, const char *key);
 void json_array_end(struct json *j);
-void json_text(struct json *j, const char *key, struct span value);
-void json_string(struct json *j, const char *key, const char *value);
+void json_text_under(struct json *j, struct span key, struct span value);
+static inline void
+json_text(struct json *j, const char *key, struct span value)
+{
+	json_text_under(j, span_of(key), value); /* a literal's length costs nothing here */
+}
+void json_cstring(struct json *j, const char *key, const char *value);
 void json_number(struct json *j, const char *key, int64_t value);
 void json_bool(struct json *j, const char *key, bool value);
-void json_null(struct json *j, const char *key);
+void json_nothing(struct json *j, const char *key);
+
+/* A value that is JSON already, on one line. */
+void json_encoded(struct json *j, const char *key, struct span value);
 
 /* The same, left out altogether when the value is empty. */
-void json_text_if(struct json *j, const char *key, struct span value);
+static inline void
+json_text_if(struct json *j, const char *key, struct span value)
+{
+	if (value.len > 0)
+		json_text(j, key, value);
+}
 
 #endif

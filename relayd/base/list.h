@@ -77,4 +77,17 @@ list_take_first(struct list *head)
 	return link;
 }
 
+/* Move everything in from to the end of head's list; from is empty then. */
+static inline void
+list_splice(struct list *head, struct list *from)
+{
+	if (list_is_empty(from))
+		return;
+	from->next->prev = head->prev;
+	head->prev->next = from->next;
+	from->prev->next = head;
+	head->prev = from->prev;
+	list_init(from);
+}
+
 #endif

@@ -1,3 +1,18 @@
 # SPDX-License-Identifier: ISC
 noinst_LIBRARIES += relayd/libconfig.a
-relayd_libconfig_a_SOURCES =
+relayd_libconfig_a_SOURCES = \
+	%D%/complaint.c %D%/complaint.h \
+	%D%/connector.c \
+	%D%/globals.c \
+	%D%/grant.c \
+	%D%/lint.c \
+	%D%/outline.c %D%/outline.h \
+	%D%/reader.h \
+	%D%/references.c \
+	%D%/route.c \
+	%D%/schema.c %D%/schema.h \
+	%D%/section.c \
+	%D%/settings.c %D%/settings.h \
+	%D%/table_file.c \
+	%D%/value.c %D%/value.h
+relayd_libconfig_a_CPPFLAGS = $(AM_CPPFLAGS) $(CONFUSE_CFLAGS)

@@ -34,7 +34,8 @@ enum dns_type {
 /* One record; what it holds depends on the type. Spans live as long as the call. */
 struct dns_record {
 	struct ip ip;	     /* A, AAAA */
-	struct span name;    /* PTR, MX: text without the last dot; "" is the root */
+	struct span name;    /* PTR, MX: text without the last dot; "" is the root. Printable
+			      * ASCII always: records with other names are left out */
 	struct span data;    /* TXT: the strings joined; TLSA: the raw record data */
 	uint16_t preference; /* MX */
 };
@@ -44,7 +45,7 @@ struct dns_answer {
 	bool is_secure; /* DNSSEC-validated */
 	const struct dns_record *records;
 	size_t count;
-	uint32_t ttl_s;
+	uint32_t ttl_s; /* of the shortest-lived record; of an absence as the zone says */
 };
 
 struct dns_settings {
@@ -52,6 +53,8 @@ struct dns_settings {
 	size_t forwarder_count;
 	const char *trust_anchor_file; /* NULL: no DNSSEC validation */
 	bool uses_hosts_file;	       /* /etc/hosts answers for A and AAAA */
+	const char *hosts_path;	       /* that file's path; NULL: /etc/hosts */
+	int64_t deadline_ms;	       /* after which a question is DNS_TROUBLE; 0: 30 s */
 };
 
 typedef void dns_done(void *context, const struct dns_answer *answer);
@@ -64,11 +67,21 @@ struct dns *dns_new(struct loop *loop, const struct dns_settings *settings,
 void dns_free(struct dns **dns);
 
 /*
- * Look name up. done is always called from a later turn of the loop, exactly once, unless
- * dns_cancel comes first. Never NULL: what cannot even be asked answers DNS_TROUBLE.
+ * Look name up (A-labels; a last dot is allowed; copied). done is always called from a later
+ * turn of the loop, exactly once, unless dns_cancel comes first. Never NULL: what cannot even
+ * be asked answers DNS_TROUBLE.
  */
 struct dns_query *dns_ask(struct dns *dns, struct span name, enum dns_type type,
 			  dns_done *done, void *context);
+
+/*
+ * No call comes any more. The query is gone when done returns; within done, cancelling it is
+ * harmless. NULL is, too.
+ */
 void dns_cancel(struct dns_query **query);
+
+/* "7.1.20.10.in-addr.arpa", or the nibbles of an IPv6 address under ip6.arpa; terminated. */
+#define DNS_REVERSE_SIZE 73
+void dns_reverse_name(const struct ip *ip, char out[DNS_REVERSE_SIZE]);
 
 #endif

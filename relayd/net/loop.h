@@ -3,7 +3,7 @@
  * The event loop of a process: epoll, timers, and the order of work inside one turn:
  *
  *   1. wait, note the time once
- *   2. run the handlers of readable and writable descriptors, due timers and posted calls
+ *   2. run posted calls, the handlers of readable and writable descriptors, due timers
  *   3. run the end-of-turn hooks in the order in which they were added (the audit trail
  *      writes the turn's records here)
  *   4. send what streams have to say
@@ -56,9 +56,14 @@ struct loop_hook {
 
 /* NULL and *fault on failure. */
 struct loop *loop_new(struct fault *fault);
+
+/* Whoever watches, waits or has posted has to end that first. */
 void loop_free(struct loop **loop);
 
-/* Run turns until loop_stop; loop_stop ends it after the current turn, hooks included. */
+/*
+ * Run turns until loop_stop; loop_stop (in the loop's thread) ends it after the current turn,
+ * hooks and sending included.
+ */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
 
@@ -78,7 +83,10 @@ void loop_watch_set(struct loop *loop, struct loop_watch *watch, unsigned wanted
 /* Forget it; must come before close(fd). Events already fetched are not delivered. */
 void loop_watch_remove(struct loop *loop, struct loop_watch *watch);
 
-/* (Re)arm to fire after delay_ms; the wheel's resolution is 8 ms, never early. */
+/*
+ * (Re)arm to fire delay_ms from this moment; the wheel's resolution is 8 ms, never early.
+ * Moving a timer that is set to a later time is the cheapest of all: do it freely.
+ */
 void loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t delay_ms);
 void loop_timer_cancel(struct loop *loop, struct loop_timer *timer);
 
@@ -90,9 +98,13 @@ loop_timer_is_set(const struct loop_timer *timer)
 
 /*
  * Have call->run run in the loop's thread, soon. From any thread; wakes the loop. The call
- * must stay alive and may not be posted again until it has begun to run.
+ * must stay alive and may not be posted again until it has begun to run. What is posted in
+ * one turn runs at the beginning of the next one, in the order of posting.
  */
 void loop_post(struct loop *loop, struct loop_call *call);
+
+/* Take a posted call back, in the loop's thread. False when it was not posted or has run. */
+bool loop_call_cancel(struct loop *loop, struct loop_call *call);
 
 void loop_hook_add(struct loop *loop, struct loop_hook *hook);
 void loop_hook_remove(struct loop *loop, struct loop_hook *hook);

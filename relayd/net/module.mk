@@ -1,6 +1,15 @@
 # SPDX-License-Identifier: ISC
 noinst_LIBRARIES += relayd/libnet.a
 relayd_libnet_a_SOURCES = \
-	%D%/dns.h \
-	%D%/loop.h \
-	%D%/stream.h
+	%D%/dns.c %D%/dns.h \
+	%D%/dns_events.c %D%/dns_events.h \
+	%D%/dns_packet.c %D%/dns_packet.h \
+	%D%/hosts.c %D%/hosts.h \
+	%D%/linger.c %D%/linger.h \
+	%D%/listener.c %D%/listener.h \
+	%D%/loop.c %D%/loop.h %D%/loop_private.h \
+	%D%/notify.c %D%/notify.h \
+	%D%/output.c %D%/output.h \
+	%D%/proxy_header.c %D%/proxy_header.h \
+	%D%/stream.c %D%/stream.h %D%/stream_private.h \
+	%D%/wheel.c %D%/wheel.h

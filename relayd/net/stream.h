@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A connected socket as the session and the SMTP client see it: bytes that arrived, bytes to
- * send, time-outs. TLS, when it comes, lives below this interface. What is written is kept
- * until the end of the loop's turn and then sent at once (loop.h says why). An idle stream
- * holds no buffers: reading uses one scratch buffer of the loop's.
+ * send. TLS, when it comes, lives below this interface (stream_private.h). What is written is
+ * kept until the end of the loop's turn and then sent at once (loop.h says why). An idle
+ * stream holds no buffers: reading uses one scratch buffer of the loop's. No function here
+ * calls back before it returns, and a callback may close, reuse or free its stream.
  */
 #ifndef RELAYD_NET_STREAM_H
 #define RELAYD_NET_STREAM_H
@@ -11,10 +12,12 @@
 #include "base/buffer.h"
 #include "base/ip.h"
 #include "net/loop.h"
+#include "net/output.h"
 
 enum stream_end {
 	STREAM_CLOSED_BY_PEER, /* orderly end of file */
-	STREAM_BROKEN,	       /* reset or another error of the socket; errno in stream->error */
+	STREAM_BROKEN,	       /* reset or another error of the socket; errno in stream->error,
+				* which is ENOBUFS when output_max was exceeded */
 };
 
 struct stream;
@@ -23,29 +26,43 @@ struct stream_events {
 	/*
 	 * Bytes are there: all that was received and not yet taken. Returns how many octets
 	 * were taken from the front; the rest is kept and comes again, with more behind it,
-	 * when more arrives or after stream_resume. May close or free the stream.
+	 * when more arrives or after stream_resume. May close or free the stream; the bytes
+	 * themselves stay readable until it returns.
 	 */
 	size_t (*received)(struct stream *stream, struct span bytes);
 
-	/* The peer went away. The stream is silent from here on; its owner frees it. */
+	/*
+	 * The peer went away. What it sent before was handed over, and what was written was
+	 * tried once. The stream is closed already; its owner frees or reuses it.
+	 */
 	void (*ended)(struct stream *stream, enum stream_end how);
 
-	/* Everything written has left; NULL when nobody cares. */
+	/*
+	 * Everything written has left; NULL when nobody cares. After stream_close_when_drained
+	 * the stream is closed when this comes, and it is the last call.
+	 */
 	void (*drained)(struct stream *stream);
 
-	/* An outgoing connection stands, or failed with error (errno). Clients only. */
+	/*
+	 * An outgoing connection stands, or failed with error (errno) and is closed. Clients
+	 * only.
+	 */
 	void (*connected)(struct stream *stream, int error);
 };
 
-/* Embedded by its owner; the members are private but for those named in functions below. */
+/* Embedded by its owner, who zeroes it; the members are private but for error. */
 struct stream {
 	struct loop *loop;
 	const struct stream_events *events;
+	const struct stream_layer *layer; /* what carries the bytes; stream_private.h */
+	void *layer_state;
 	struct loop_watch watch;
-	struct list dirty;    /* in the loop's list of streams with something to send */
+	struct list dirty;    /* in the loop's list for the end of the turn */
+	struct list ready;    /* in the loop's list for the next turn */
 	struct buffer input;  /* received, not taken */
-	struct buffer output; /* written, not sent */
+	struct output output; /* written, not sent */
 	size_t input_max;
+	size_t output_max;
 	int error;
 	unsigned char state;
 	bool is_paused;
@@ -54,19 +71,26 @@ struct stream {
 
 /*
  * Take over a connected non-blocking socket. input_max: how many untaken octets are kept
- * before reading stops until some are taken. output_max: stream_write beyond it breaks the
- * stream. False and *fault when the descriptor cannot be watched (it stays the caller's).
+ * before reading stops until some are taken (what one read of 64 KiB brings at most is always
+ * kept). output_max: stream_write beyond it breaks the stream. False and *fault when the
+ * descriptor cannot be watched (it stays the caller's). The events are kept by reference.
  */
 bool stream_accept(struct stream *stream, struct loop *loop, int fd,
 		   const struct stream_events *events, size_t input_max, size_t output_max,
 		   struct fault *fault);
 
-/* Begin to connect; events->connected tells. source may be NULL. Same limits as above. */
+/*
+ * Begin to connect; events->connected tells. source may be NULL. Same limits as above. False
+ * and *fault when it fails at once (no route, no descriptor); fault->error is the errno.
+ */
 bool stream_connect(struct stream *stream, struct loop *loop, const struct ip_endpoint *to,
 		    const struct ip *source, const struct stream_events *events,
 		    size_t input_max, size_t output_max, struct fault *fault);
 
-/* Queue bytes; they leave at the end of the turn. False when output_max would be exceeded. */
+/*
+ * Queue bytes; they leave at the end of the turn. False when output_max would be exceeded (the
+ * stream then ends as STREAM_BROKEN) or the stream is closed.
+ */
 bool stream_write(struct stream *stream, struct span bytes);
 
 /* How many octets wait to be sent: a writer of large data pauses by it. */
@@ -79,15 +103,20 @@ void stream_forget_unsent(struct stream *stream);
 void stream_pause(struct stream *stream);
 void stream_resume(struct stream *stream);
 
-/* Close in order once everything written has left; ended is not called. */
+/*
+ * Close in order once everything written has left, at the end of this turn at the earliest;
+ * nothing is read any more. The last call is drained, or ended when the connection breaks
+ * before all has left.
+ */
 void stream_close_when_drained(struct stream *stream);
 
 /* Close now and give back all memory; the struct may be reused. Harmless when closed. */
 void stream_close(struct stream *stream);
 
+/* From stream_accept or stream_connect until it is closed, by either side. */
 bool stream_is_open(const struct stream *stream);
 
-/* Both ends' addresses, as the socket has them. */
+/* Both ends' addresses, as the socket has them; zeroes when the stream is closed. */
 struct ip_endpoint stream_peer(const struct stream *stream);
 struct ip_endpoint stream_local(const struct stream *stream);
 

@@ -21,9 +21,11 @@
 #include "base/log.h"
 #include "net/loop.h"
 
-#define SPOOL_STATE_MAX 8192 /* octets of a state area */
+#define SPOOL_STATE_MAX	   8192		 /* octets of a state area */
+#define SPOOL_ENVELOPE_MAX (512u * 1024) /* longer ones are refused as SPOOL_FULL */
 
 struct spool;
+struct spool_disk; /* see spool/disk.h */
 struct spool_draft;
 struct spool_message;
 
@@ -41,7 +43,12 @@ struct spool_settings {
 	uint64_t segment_octets;      /* 0: 16 MiB */
 	uint64_t inline_octets_max;   /* larger bodies have a file of their own; 0: 256 KiB */
 	uint64_t memory_octets_max;   /* bodies kept in memory for delivery; 0: 64 MiB */
-	uint64_t reserve_octets;      /* refuse drafts when the disk has less; 0: 64 MiB */
+	/*
+	 * Refuse drafts when the disk has less; 0: 64 MiB. Never more than a twentieth of the
+	 * disk. On small disks segments are smaller, too.
+	 */
+	uint64_t reserve_octets;
+	const struct spool_disk *disk; /* NULL: the real one; others are for tests */
 };
 
 struct spool_events {
@@ -65,7 +72,9 @@ struct spool *spool_open(const struct spool_settings *settings, struct loop *loo
 
 /*
  * Finish what was handed over (waits for the disk: call it at the end of a process only),
- * release the shards, free everything. Messages and drafts may not be used after it.
+ * release the shards, free everything. Messages and drafts may not be used after it, and no
+ * callback comes any more. Not from a callback of the spool. The loop should have one more
+ * turn before it is freed.
  */
 void spool_close(struct spool **spool);
 
@@ -75,7 +84,7 @@ void spool_close(struct spool **spool);
  */
 void spool_adopt(struct spool *spool);
 
-/* Is there anything that still waits for a callback from the spool? */
+/* Does nobody wait for a callback from the spool (or for messages of an adopted shard)? */
 bool spool_is_idle(const struct spool *spool);
 
 /* Would a draft of so many octets be taken now? False: answer 452 4.3.1. */
@@ -134,10 +143,13 @@ void spool_remove(struct spool_message **message);
 void spool_leave(struct spool_message **message);
 
 /*
- * The whole body, if it is still in memory; else an empty span with ptr NULL. Borrowed until
- * the next call of spool_body_forget, spool_remove or spool_leave for this message.
+ * The longest run of body octets that lie together in memory from this offset on; returns
+ * its length. 0, and ptr NULL, when the body is not in memory or ends there: a body is in
+ * memory as a whole or not at all. Borrowed until the next call of spool_body_forget,
+ * spool_remove or spool_leave for this message.
  */
-struct span spool_body_in_memory(const struct spool_message *message);
+size_t spool_body_peek(const struct spool_message *message, uint64_t offset,
+		       struct span *run);
 
 /* The message has to wait: its body need not stay in memory. */
 void spool_body_forget(struct spool_message *message);

@@ -1,4 +1,16 @@
 # SPDX-License-Identifier: ISC
+# `make bench`; nothing here is part of `make check`.
+EXTRA_PROGRAMS += tests/bench/source tests/bench/sink
+tests_bench_source_SOURCES = %D%/source.c
+tests_bench_source_LDADD = relayd/libbase.a
+tests_bench_sink_SOURCES = %D%/sink.c
+tests_bench_sink_LDADD = relayd/libbase.a
+
+EXTRA_DIST += tests/bench/bench.py
+.PHONY: bench
+bench: sbin/relayd bin/relayctl tests/bench/source tests/bench/sink tests/bench/decision_bench
+	abs_builddir=$(abs_builddir) $(srcdir)/tests/bench/bench.py $(BENCHFLAGS)
+
 # Built when asked for: make tests/bench/decision_bench
 EXTRA_PROGRAMS += tests/bench/decision_bench
 tests_bench_decision_bench_SOURCES = %D%/decision_bench.c

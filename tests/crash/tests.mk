@@ -1,1 +1,2 @@
 # SPDX-License-Identifier: ISC
+SYSTEM_TESTS += tests/crash/crash_test.py

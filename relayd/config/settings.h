@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Settings: one generation of the configuration, read, checked and compiled. Immutable from
+ * then on. A configuration with any error yields no settings at all.
+ */
+#ifndef RELAYD_CONFIG_SETTINGS_H
+#define RELAYD_CONFIG_SETTINGS_H
+
+#include "delivery/delivery.h"
+#include "policy/policy.h"
+#include "session/session.h"
+
+#define CONFIG_PATH_DEFAULT "/etc/relayd/relayd.conf"
+
+struct settings {
+	struct arena arena; /* owns everything below but the policy */
+	const char *path;   /* of the main file */
+	const char *hostname;
+	const char *state_directory;
+	unsigned workers;     /* resolved: at least 1 */
+	const char *user;     /* account to run as when started as root */
+	enum reply_style style;
+	struct policy_source source; /* what the policy was compiled from */
+	struct policy *policy;
+	struct session_settings *connectors; /* source.connector_count */
+	struct route_settings *routes;
+	size_t route_count;
+	struct queue_settings queue;
+	struct dns_settings dns;
+	int64_t audit_keep_ms; /* 0: for ever */
+};
+
+/*
+ * Told of each error and warning: "relayd.conf:3: option 'networks': ... is not ...; write
+ * ..." already composed, file and line also apart (line 0: the file as a whole).
+ */
+typedef void settings_complain(void *context, bool is_error, const char *file, unsigned line,
+			       const char *text);
+
+/*
+ * Read and check a configuration file with what it includes. NULL when there was an error;
+ * all that can be told at once were told. End it with settings_free.
+ */
+struct settings *settings_load(const char *path, settings_complain *complain, void *context);
+void settings_free(struct settings **settings);
+
+/*
+ * Where a configuration that is not usable keeps its state, as far as that can be read: so
+ * that a daemon which runs under an earlier version of the file can still be asked. NULL when
+ * it does not say. End it with free().
+ */
+char *settings_state_directory_find(const char *path);
+
+/* Warnings worth a look (`relayd -t`): policy_lint and the like. */
+void settings_lint(const struct settings *settings, int64_t now_wall_ms,
+		   settings_complain *complain, void *context);
+
+#endif

@@ -1,0 +1,43 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What lies between a stream and its socket. A plain stream's layer is the socket itself; TLS
+ * replaces it. The stream keeps all else: buffers, order, callbacks, closing.
+ */
+#ifndef RELAYD_NET_STREAM_PRIVATE_H
+#define RELAYD_NET_STREAM_PRIVATE_H
+
+#include "net/stream.h"
+
+#include <sys/uio.h>
+
+#define STREAM_PIECES_MAX 64 /* of output given to a layer at once */
+
+enum stream_io {
+	STREAM_IO_DONE,
+	STREAM_IO_AGAIN, /* nothing now; the socket will be readable, or writable, later */
+	STREAM_IO_END,	 /* orderly end of what the peer sends */
+	STREAM_IO_ERROR, /* stream->error says which */
+};
+
+struct stream_layer {
+	/* Read up to room octets; *got is how many, at least 1 when done. */
+	enum stream_io (*read)(struct stream *stream, char *to, size_t room, size_t *got);
+
+	/* Send from the pieces; *sent is how many octets left, at least 1 when done. */
+	enum stream_io (*write)(struct stream *stream, struct iovec *pieces, int count,
+				size_t *sent);
+
+	/* Does the layer hold received octets, of which the socket knows nothing? */
+	bool (*has_unread)(const struct stream *stream);
+
+	/* Say goodbye as far as that goes without waiting, and free layer_state. */
+	void (*release)(struct stream *stream);
+};
+
+/*
+ * Put the layer between the stream and its socket from now on. What was received and not
+ * taken, and what was written and not sent, must have been dealt with.
+ */
+void stream_layer_set(struct stream *stream, const struct stream_layer *layer, void *state);
+
+#endif

@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The receiving side: ESMTP sessions (RFC 5321 and the extensions named in docs/smtp.md) and
+ * their transactions. A worker has one session_server; it takes connected sockets and makes
+ * messages of what its policy permits. Where an accepted message goes is its owner's matter
+ * (struct session_next), so this module knows nothing of delivery.
+ */
+#ifndef RELAYD_SESSION_SESSION_H
+#define RELAYD_SESSION_SESSION_H
+
+#include "audit/audit.h"
+#include "net/loop.h"
+#include "policy/policy.h"
+#include "smtp/envelope.h"
+#include "spool/spool.h"
+
+#include <stdatomic.h>
+
+struct session_server;
+struct connection_limits; /* session/connection_limits.h */
+
+enum bare_newline {
+	BARE_NEWLINE_REFUSE,	/* 550 5.6.11 after the end of data */
+	BARE_NEWLINE_NORMALISE, /* made CRLF; never ends the data */
+};
+
+/* What a connector demands and allows; one for each of the policy's, same index. */
+struct session_settings {
+	struct span name;
+	struct span hostname; /* banner, EHLO, Received */
+	enum tls_demand tls;
+	enum bare_newline bare_newline;
+	uint64_t message_octets_max;
+	uint64_t header_octets_max;
+	uint32_t recipients_max;	      /* per message */
+	uint32_t connections_max;	      /* of this connector, over all workers; 0: no limit */
+	uint32_t connections_per_source_max; /* 0: no limit */
+	uint32_t protocol_errors_max;	      /* 0: no limit */
+	uint32_t hops_max;		      /* Received fields */
+	int64_t tarpit_ms;
+	int64_t inactivity_ms;
+	int64_t connection_ms;
+	bool hides_client; /* Received does not name the client */
+};
+
+/* Figures of one connector, kept by one worker, read by others while it runs. */
+struct session_figures {
+	_Atomic uint64_t sessions_open;
+	_Atomic uint64_t sessions;
+	_Atomic uint64_t connections_refused;
+	_Atomic uint64_t relayed;  /* attempts, by verdict */
+	_Atomic uint64_t refused;
+	_Atomic uint64_t deferred;
+	_Atomic uint64_t would_refuse;
+	_Atomic uint64_t messages; /* accepted */
+	_Atomic uint64_t octets;   /* of accepted messages */
+};
+
+/* What becomes of an accepted message; all are called in the loop's thread. */
+struct session_next {
+	/*
+	 * The name of the route for a recipient; never empty. Borrowed for ever. grant is the
+	 * one that admitted it or, in monitor mode, the nearest; NULL when there is none.
+	 */
+	struct span (*route_choose)(void *context, const struct grant_source *grant,
+				    const struct address *sender,
+				    const struct address *recipient, uint64_t size_octets);
+	/* The first content of the spool's state area. */
+	void (*state_initial)(void *context, const struct envelope *envelope,
+			      struct buffer *state);
+	/* It is durable and answered: take it. The envelope is borrowed for the call. */
+	void (*accepted)(void *context, struct spool_message *message,
+			 const struct envelope *envelope);
+	void *context;
+};
+
+/* All borrowed for the server's life. */
+struct session_environment {
+	struct loop *loop;
+	struct spool *spool;
+	struct audit *audit;
+	const struct log *log;
+	const struct policy *policy;
+	enum reply_style style;
+	const struct session_settings *connectors; /* policy_connector_count of them */
+	struct session_figures *figures;	   /* as many */
+	struct connection_limits *limits;	   /* shared by all workers; NULL: none */
+	unsigned slot;				   /* this worker's, in limits */
+	_Atomic uint64_t *session_serial;	   /* shared by all workers; base/id.h */
+	struct session_next next;
+};
+
+struct session_server *session_server_new(const struct session_environment *environment);
+
+/*
+ * Ends every session at once, without a word. Messages that are being committed are removed
+ * again if the loop still turns, since nobody was told of them: to be kind, drain and wait
+ * until session_server_count is 0. Before spool_close.
+ */
+void session_server_free(struct session_server **server);
+
+/*
+ * Serve a connected non-blocking socket (takes it). The connector is chosen here; no
+ * connector, or too many connections: 421, recorded, closed.
+ */
+void session_server_take(struct session_server *server, int fd,
+			 const struct ip_endpoint *peer, const struct ip_endpoint *local);
+
+/*
+ * The worker stops soon. Sessions outside a transaction are told 421 4.3.2 and closed when
+ * at_once is true, or else go on to their natural end (a reload).
+ */
+void session_server_drain(struct session_server *server, bool at_once);
+
+/* Open sessions, and closed ones whose message is being committed. */
+size_t session_server_count(const struct session_server *server);
+
+#endif

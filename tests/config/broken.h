@@ -1,0 +1,1625 @@
+/* SPDX-License-Identifier: ISC */
+/* Configurations that are refused, and every word that is said of each. */
+/* clang-format off */
+static const struct broken {
+	const char *name;
+	const char *text;
+	const char *complaints; /* one a line */
+} broken[] = {
+	{ "a section that is never closed",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"app\" {\n"
+		"    senders = { \"@example.com\" }\n",
+		"relayd.conf:4: the \"{\" on this line is never closed; add \"}\"\n" },
+	{ "a list that is never closed",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"app\" {\n"
+		"    senders = { \"@example.com\"\n"
+		"    recipients = { \"*\" }\n"
+		"}\n",
+		"relayd.conf:4: the \"{\" on this line is never closed; add \"}\"\n"
+		"relayd.conf:6: expected \",\" or \"}\" after a value of a list, found "
+		"'recipients'\n" },
+	{ "a brace too many",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"}\n",
+		"relayd.conf:5: this \"}\" closes nothing; remove it, or add what it "
+		"should close\n" },
+	{ "a parenthesis for a brace",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"app\" { senders = { \"@example.com\" ) }\n",
+		"relayd.conf:4: \")\" stands here, but what is open since line 4 "
+		"needs \"}\"\n" },
+	{ "an include that is not closed",
+		HOSTNAME
+		"include(\"x\"\n",
+		"relayd.conf:2: the \"(\" on this line is never closed; add \")\"\n" },
+	{ "a string over the end of a line",
+		"hostname = \"relay.example.com\n"
+		"user = \"x\"\n",
+		"relayd.conf:1: the string that begins here is not closed on its "
+		"line; add the closing double quote\n" },
+	{ "a string over the end of the file",
+		"hostname = \"relay",
+		"relayd.conf:1: the string that begins here is not closed on its "
+		"line; add the closing double quote\n" },
+	{ "a single-quoted string over the end of a line",
+		"hostname = 'relay.example.com\n",
+		"relayd.conf:1: the string that begins here is not closed on its "
+		"line; add the closing single quote\n" },
+	{ "a comment that is never closed",
+		HOSTNAME
+		"/* the rest\n"
+		"of the file\n",
+		"relayd.conf:2: the comment that begins here is never closed; add "
+		"\"*/\"\n" },
+	{ "an unquoted star",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"app\" { senders = { @example.com } recipients = { * } }\n",
+		"relayd.conf:4: '*' must stand in double quotes; write \"*\"\n" },
+	{ "an unquoted star before a domain",
+		HOSTNAME
+		"accepted-domain *.example.com { }\n",
+		"relayd.conf:2: '*.example.com' must stand in double quotes; write "
+		"\"*.example.com\"\n" },
+	{ "a variable of the environment",
+		"hostname = \"${HOSTNAME}\"\n",
+		"relayd.conf:1: \"${\" may not stand in a value: nothing is taken "
+		"from the environment; write the value itself\n" },
+	{ "a variable outside a string",
+		"hostname = ${HOSTNAME}\n",
+		"relayd.conf:1: \"${\" may not stand in a value: nothing is taken "
+		"from the environment; write the value itself\n" },
+	{ "a backslash that means nothing",
+		HOSTNAME
+		"state-dir = \"C:\\\\temp\\n\"\n",
+		"relayd.conf:2: a backslash may stand only before '\"' or another "
+		"backslash, inside double quotes; write \"\\\\\" for one backslash\n" },
+	{ "a backslash in single quotes",
+		HOSTNAME
+		"state-dir = 'a\\\\b'\n",
+		"relayd.conf:2: a backslash may stand only before '\"' or another "
+		"backslash, inside double quotes; write \"\\\\\" for one backslash\n" },
+	{ "a control byte",
+		"hostname = \"relay\007\"\n",
+		"relayd.conf:1: the control byte 0x07 may not stand in a "
+		"configuration; remove it\n" },
+	{ "a line that is not UTF-8",
+		HOSTNAME
+		"# caf\351\n",
+		"relayd.conf:2: this line is not UTF-8 text; save the file in "
+		"UTF-8\n" },
+	{ "a bare carriage return",
+		HOSTNAME
+		"# a\015b\n",
+		"relayd.conf:2: the control byte 0x0D may not stand in a "
+		"configuration; remove it\n" },
+	{ "a semicolon after a string",
+		"hostname = \"relay.example.com\";\n",
+		"relayd.conf:1: \";\" is not used here; remove it\n" },
+	{ "a semicolon after a word",
+		HOSTNAME
+		"workers = 2;\n",
+		"relayd.conf:2: \";\" is not used here; remove it\n" },
+	{ "a missing equal sign",
+		"hostname \"relay.example.com\"\n",
+		"relayd.conf:1: expected \"=\" after 'hostname', found "
+		"'relay.example.com'; write hostname = \"relay.example.com\"\n" },
+	{ "a colon for an equal sign",
+		"hostname: \"relay.example.com\"\n",
+		"relayd.conf:1: expected \"=\" after 'hostname:', found "
+		"'relay.example.com'; write hostname: = \"relay.example.com\"\n" },
+	{ "a missing value",
+		"hostname =\n"
+		"user = \"x\"\n",
+		"relayd.conf:1: option 'hostname' has no value; write one behind "
+		"the \"=\"\n" },
+	{ "a missing value at the end",
+		HOSTNAME
+		"user =",
+		"relayd.conf:2: option 'user' has no value; write one behind the "
+		"\"=\"\n" },
+	{ "an appended list",
+		HOSTNAME
+		"connector \"apps\" { bindings += { \"0.0.0.0:25\" } }\n",
+		"relayd.conf:2: \"+=\" is not used here; write one list with \"=\"\n" },
+	{ "a missing comma",
+		HOSTNAME
+		"connector \"apps\" { bindings = { \"0.0.0.0:25\" \"[::]:25\" } }\n",
+		"relayd.conf:2: expected \",\" or \"}\" after a value of a list, found "
+		"'\"[::]:25\"'\n" },
+	{ "two commas",
+		HOSTNAME
+		"connector \"apps\" { bindings = { \"0.0.0.0:25\",, \"[::]:25\" } }\n",
+		"relayd.conf:2: expected a value or \"}\", found ','\n" },
+	{ "a list in a list",
+		HOSTNAME
+		"connector \"apps\" { bindings = { { \"0.0.0.0:25\" } } }\n",
+		"relayd.conf:2: expected a value or \"}\", found '{'\n" },
+	{ "a list without an equal sign",
+		HOSTNAME
+		"connector \"apps\" {\n"
+		"    bindings { \"0.0.0.0:25\" }\n"
+		"}\n",
+		"relayd.conf:3: a list of values follows 'bindings'; write "
+		"bindings = { ... }\n" },
+	{ "a value where a name belongs",
+		HOSTNAME
+		"\"user\" = \"x\"\n",
+		"relayd.conf:2: expected the name of an option or section, found "
+		"'\"user\"'\n" },
+	{ "a name alone",
+		HOSTNAME
+		"user\n",
+		"relayd.conf:2: expected \"=\" or \"{\" after 'user'\n" },
+	{ "sections nested without end",
+		HOSTNAME
+		"a { a { a { a { a { } } } } }\n",
+		"relayd.conf:2: sections are nested too deeply here\n" },
+	{ "an include inside a section",
+		HOSTNAME
+		"connector \"apps\" {\n"
+		"    include(\"x\")\n"
+		"}\n",
+		"relayd.conf:3: 'include' may not stand inside a section; put "
+		"whole sections into the other file\n" },
+	{ "an include without a file",
+		HOSTNAME
+		"include()\n",
+		"relayd.conf:2: 'include' needs the name of a file; write "
+		"include(\"FILE\")\n" },
+	{ "an include without parentheses",
+		HOSTNAME
+		"include \"x\"\n",
+		"relayd.conf:2: expected \"(\" after 'include'; write "
+		"include(\"FILE\")\n" },
+	{ "an include of two files",
+		HOSTNAME
+		"include(\"a\", \"b\")\n",
+		"relayd.conf:2: 'include' takes one file; write include(\"FILE\")\n" },
+	{ "an include that does not exist",
+		HOSTNAME
+		"\n"
+		"include(\"missing.conf\")\n",
+		"relayd.conf:3: cannot read the configuration file 'missing.conf': "
+		"No such file or directory\n" },
+	{ "an include of itself",
+		HOSTNAME
+		"include(\"loop.conf\")\n",
+		"loop.conf:1: more than 8 files include one another here; does one "
+		"of them include itself?\n" },
+	{ "an include with a mistake in its text",
+		HOSTNAME
+		"include(\"unclosed.conf\")\n",
+		"unclosed.conf:3: the \"{\" on this line is never closed; add \"}\"\n" },
+	{ "an include with a mistake in a value",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"include(\"wrong.conf\")\n",
+		"wrong.conf:3: option 'networks' of grant \"more\": '10.0.0.0/99' is "
+		"not an address, prefix or range; write for example \"10.0.0.0/8\", "
+		"\"10.21.5.1-10.21.5.40\" or \"table:NAME\"\n" },
+	{ "a grant that an include has too",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"include(\"twice.conf\")\n",
+		"twice.conf:1: there is already a grant \"app\" (relayd.conf:4); "
+		"give this one a name of its own\n" },
+	{ "an unknown option with a likely name",
+		HOSTNAME
+		"hostnme = \"x\"\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: unknown option 'hostnme'; did you mean 'hostname'?\n" },
+	{ "an unknown option that is like nothing",
+		HOSTNAME
+		"colour = \"blue\"\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: unknown option 'colour'; relayd.conf(5) tells "
+		"which there are\n" },
+	{ "an unknown section",
+		HOSTNAME
+		"colours { }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: unknown section 'colours'; relayd.conf(5) tells "
+		"which there are\n" },
+	{ "a section with a likely name",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"conector \"apps\" { bindings = { \"127.0.0.1:2525\" } }\n",
+		"relayd.conf:4: unknown section 'conector'; did you mean "
+		"'connector'?\n" },
+	{ "an unknown option of a section",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    max-mesage-size = \"1MB\"\n"
+		"}\n",
+		"relayd.conf:6: unknown option 'max-mesage-size' of connector "
+		"\"apps\"; did you mean 'max-message-size'?\n" },
+	{ "an option of another section",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"}\n",
+		"relayd.conf:6: unknown option 'senders' of connector \"apps\"; it "
+		"belongs into a section 'grant'\n" },
+	{ "an option of a section at the top",
+		HOSTNAME
+		"bindings = { \"0.0.0.0:25\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: unknown option 'bindings'; it belongs into a "
+		"section 'connector'\n" },
+	{ "a top option inside a section",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    hostname = \"relay.example.com\"\n"
+		"}\n",
+		"relayd.conf:6: option 'hostname' may not stand inside connector "
+		"\"apps\"; put it at the top level of the file (is a \"}\" missing "
+		"before it?)\n" },
+	{ "a section inside another",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    route \"x\" { }\n"
+		"}\n",
+		"relayd.conf:6: section 'route' may not stand inside connector "
+		"\"apps\"; put it at the top level of the file (is a \"}\" missing "
+		"before it?)\n" },
+	{ "an option twice",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    owner = \"a\"\n"
+		"    owner = \"b\"\n"
+		"}\n",
+		"relayd.conf:9: option 'owner' of grant \"billing\" stands twice "
+		"(first relayd.conf:8); remove one\n" },
+	{ "a top option twice",
+		HOSTNAME
+		"\n"
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:3: option 'hostname' stands twice (first "
+		"relayd.conf:1); remove one\n" },
+	{ "a section twice",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"queue { }\n"
+		"queue { }\n",
+		"relayd.conf:6: section 'queue' stands twice (first "
+		"relayd.conf:5); remove one\n" },
+	{ "a name twice",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"\n"
+		GRANT,
+		"relayd.conf:6: there is already a grant \"app\" (relayd.conf:4); "
+		"give this one a name of its own\n" },
+	{ "a name twice in other letters",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"grant \"APP\" { networks = \"10.0.0.0/8\" senders = \"@example.com\" "
+		"recipients = \"*\" }\n",
+		"relayd.conf:5: there is already a grant \"APP\" (relayd.conf:4); "
+		"give this one a name of its own\n" },
+	{ "a section without its name",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"route {\n"
+		"}\n",
+		"relayd.conf:5: section 'route' needs a name; write route \"NAME\" { "
+		"... }\n" },
+	{ "a name for a section that has none",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"queue \"x\" { }\n",
+		"relayd.conf:5: section 'queue' has no name of its own; write "
+		"queue { ... }\n" },
+	{ "a name with a space",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"grant \"my app\" { senders = \"@example.com\" recipients = \"*\" }\n",
+		"relayd.conf:5: 'my app' cannot be the name of a grant; a name has "
+		"1 to 64 letters, digits, \"-\", \"_\" and \".\"\n" },
+	{ "an empty name",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"table \"\" { }\n",
+		"relayd.conf:5: '' cannot be the name of a table; a name has 1 to "
+		"64 letters, digits, \"-\", \"_\" and \".\"\n" },
+	{ "a value for a section",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"queue = \"5d\"\n",
+		"relayd.conf:5: 'queue' is a section; write queue { ... }\n" },
+	{ "a value for a named section",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector = \"apps\"\n",
+		"relayd.conf:4: 'connector' is a section; write connector \"NAME\" { "
+		"... }\n" },
+	{ "a section for a value",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"user { }\n",
+		"relayd.conf:5: option 'user' takes one value; write for example "
+		"user = \"_relayd\"\n" },
+	{ "a list for a value",
+		HOSTNAME
+		"user = { \"a\", \"b\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'user' takes one value; write for example "
+		"user = \"_relayd\"\n" },
+	{ "a section of a later release: tls",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"tls \"default\" { certificate = \"/x\" }\n",
+		"relayd.conf:5: section 'tls': not available in this release of "
+		"relayd; remove it\n" },
+	{ "a section of a later release: sasl",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"sasl { method = \"sasldb\" }\n",
+		"relayd.conf:5: section 'sasl': not available in this release of "
+		"relayd; remove it\n" },
+	{ "a section of a later release: auth-ban",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"auth-ban { failures = 10 }\n",
+		"relayd.conf:5: section 'auth-ban': not available in this release "
+		"of relayd; remove it\n" },
+	{ "a section of a later release: pickup",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"pickup { directory = \"/x\" }\n",
+		"relayd.conf:5: section 'pickup': not available in this release of "
+		"relayd; remove it\n" },
+	{ "a section of a later release: metrics",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"metrics { listen = \"127.0.0.1:9925\" }\n",
+		"relayd.conf:5: section 'metrics': not available in this release "
+		"of relayd; remove it\n" },
+	{ "a section of a later release: shared",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"shared { redis = \"redis://127.0.0.1\" }\n",
+		"relayd.conf:5: section 'shared': not available in this release of "
+		"relayd; remove it\n" },
+	{ "options of a connector of a later release",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    dnsbl = { \"zen.spamhaus.org\" }\n"
+		"    proxy-protocol = { \"10.0.0.5\" }\n"
+		"    xclient = { \"127.0.0.1\" }\n"
+		"    max-logon-failures = 3\n"
+		"}\n",
+		"relayd.conf:6: option 'dnsbl' of connector \"apps\": not available "
+		"in this release of relayd; remove it\n"
+		"relayd.conf:7: option 'proxy-protocol' of connector \"apps\": not "
+		"available in this release of relayd; remove it\n"
+		"relayd.conf:8: option 'xclient' of connector \"apps\": not "
+		"available in this release of relayd; remove it\n"
+		"relayd.conf:9: option 'max-logon-failures' of connector \"apps\": "
+		"not available in this release of relayd; remove it\n" },
+	{ "values of a connector of a later release",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    tls = \"offered\"\n"
+		"    auth-mechanisms = { \"PLAIN\",\n"
+		"        \"SCRAM-SHA-256\" }\n"
+		"    auth-without-tls = true\n"
+		"}\n",
+		"relayd.conf:6: option 'tls' of connector \"apps\": 'offered' is not "
+		"available in this release of relayd; write \"none\"\n"
+		"relayd.conf:7: option 'auth-mechanisms' of connector \"apps\": "
+		"'PLAIN' is not available in this release of relayd; remove it\n"
+		"relayd.conf:8: option 'auth-mechanisms' of connector \"apps\": "
+		"'SCRAM-SHA-256' is not available in this release of relayd; "
+		"remove it\n"
+		"relayd.conf:9: option 'auth-without-tls' of connector \"apps\": "
+		"'true' is not available in this release of relayd; write \"false\"\n" },
+	{ "options of a grant of a later release",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    users = { \"billing\" }\n"
+		"    certificates = { \"dns:x\" }\n"
+		"    require-tls = true\n"
+		"    require = { \"spf\" }\n"
+		"    limits = { \"600 messages/hour\" }\n"
+		"    rewrite-sender = \"a@example.com\"\n"
+		"}\n",
+		"relayd.conf:8: option 'users' of grant \"billing\": not available "
+		"in this release of relayd; remove it\n"
+		"relayd.conf:9: option 'certificates' of grant \"billing\": not "
+		"available in this release of relayd; remove it\n"
+		"relayd.conf:10: option 'require-tls' of grant \"billing\": not "
+		"available in this release of relayd; remove it\n"
+		"relayd.conf:11: option 'require' of grant \"billing\": not "
+		"available in this release of relayd; remove it\n"
+		"relayd.conf:12: option 'limits' of grant \"billing\": not available "
+		"in this release of relayd; remove it\n"
+		"relayd.conf:13: option 'rewrite-sender' of grant \"billing\": not "
+		"available in this release of relayd; remove it\n" },
+	{ "options of a route of a later release",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"route \"other\" {\n"
+		"    next-hops = { \"mx\" }\n"
+		"    tls = \"verify\"\n"
+		"    auth { user = \"x\" }\n"
+		"    cut-through = true\n"
+		"}\n",
+		"relayd.conf:6: option 'next-hops' of route \"other\": 'mx' is not "
+		"available in this release of relayd; name a host\n"
+		"relayd.conf:7: option 'tls' of route \"other\": 'verify' is not "
+		"available in this release of relayd; write \"none\"\n"
+		"relayd.conf:8: section 'auth' of route \"other\": not available in "
+		"this release of relayd; remove it\n"
+		"relayd.conf:9: option 'cut-through' of route \"other\": not "
+		"available in this release of relayd; remove it\n" },
+	{ "options of the queue of a later release",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"queue {\n"
+		"    warn-after = \"4h\"\n"
+		"    bounce-from = \"a@example.com\"\n"
+		"}\n",
+		"relayd.conf:6: option 'warn-after' of queue: not available in "
+		"this release of relayd; remove it\n"
+		"relayd.conf:7: option 'bounce-from' of queue: not available in "
+		"this release of relayd; remove it\n" },
+	{ "options of the audit of a later release",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"audit {\n"
+		"    jsonl = false\n"
+		"    sqlite = true\n"
+		"    keep = \"400d\"\n"
+		"    syslog = true\n"
+		"}\n",
+		"relayd.conf:6: option 'jsonl' of audit: 'false' cannot be: the "
+		"JSON Lines are the record of truth and are always written; write "
+		"true, or remove the option\n"
+		"relayd.conf:7: option 'sqlite' of audit: not available in this "
+		"release of relayd; remove it\n"
+		"relayd.conf:8: option 'keep' of audit: not available in this "
+		"release of relayd; remove it\n"
+		"relayd.conf:9: option 'syslog' of audit: not available in this "
+		"release of relayd; remove it\n" },
+	{ "a table of a later release",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"table \"t\" {\n"
+		"    type = \"user\"\n"
+		"    file = \"senders.txt\"\n"
+		"}\n",
+		"relayd.conf:6: option 'type' of table \"t\": 'user' is not "
+		"available in this release of relayd; write \"network\" or \"sender\" "
+		"or \"recipient\"\n" },
+	{ "an empty file",
+		"",
+		"relayd.conf: option 'hostname' is missing; write for example "
+		"hostname = \"relay.example.com\"\n"
+		"relayd.conf: there is no connector, so nobody could connect; "
+		"write connector \"NAME\" { bindings = { \"0.0.0.0:25\" } }\n" },
+	{ "a missing host name",
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf: option 'hostname' is missing; write for example "
+		"hostname = \"relay.example.com\"\n" },
+	{ "a host name that is none",
+		"hostname = \"relay_example..com\"\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:1: option 'hostname': 'relay_example..com' is not a "
+		"host name; write for example \"relay.example.com\"\n" },
+	{ "an empty host name",
+		"hostname = \"\"\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:1: option 'hostname': '' is not a host name; write "
+		"for example \"relay.example.com\"\n" },
+	{ "a relative state directory",
+		HOSTNAME
+		"state-dir = \"var\"\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'state-dir': 'var' is not an absolute path; "
+		"write one that begins with \"/\"\n" },
+	{ "a number of workers that is none",
+		HOSTNAME
+		"workers = \"all\"\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'workers': 'all' is not a number; write for "
+		"example 4\n" },
+	{ "too many workers",
+		HOSTNAME
+		"workers = 1000\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'workers': '1000' is out of range; write 0 "
+		"to 256\n" },
+	{ "a negative number of workers",
+		HOSTNAME
+		"workers = -1\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'workers': '-1' is not a number; write for "
+		"example 4\n" },
+	{ "an empty account",
+		HOSTNAME
+		"user = \"\"\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'user': '' is empty; write something, or "
+		"remove the option\n" },
+	{ "an unknown reply style",
+		HOSTNAME
+		"reply-style = \"postfix\"\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'reply-style': 'postfix' is unknown; write "
+		"\"relayd\" or \"standard\" or \"exchange\"\n" },
+	{ "an accepted domain that is none",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"accepted-domain \"@example.com\" { }\n",
+		"relayd.conf:5: accepted-domain \"@example.com\" is not a domain; "
+		"write for example accepted-domain \"example.com\", or "
+		"\"*.example.com\" for those below it\n" },
+	{ "an unknown type of domain",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"accepted-domain \"example.com\" { type = \"local\" }\n",
+		"relayd.conf:5: option 'type' of accepted-domain \"example.com\": "
+		"'local' is unknown; write \"authoritative\" or \"internal-relay\" or "
+		"\"external-relay\"\n" },
+	{ "a table without anything",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"table \"t\" {\n"
+		"}\n",
+		"relayd.conf:5: table \"t\" has no type; write for example type = "
+		"\"network\"\n"
+		"relayd.conf:5: table \"t\" has no file; write for example file = "
+		"\"/etc/relayd/table.txt\"\n" },
+	{ "a table of an unknown type",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"table \"t\" {\n"
+		"    type = \"address\"\n"
+		"    file = \"networks.txt\"\n"
+		"}\n",
+		"relayd.conf:6: option 'type' of table \"t\": 'address' is unknown; "
+		"write \"network\" or \"sender\" or \"recipient\"\n" },
+	{ "a table whose file does not exist",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"table \"t\" {\n"
+		"    type = \"network\"\n"
+		"    file = \"missing.txt\"\n"
+		"}\n",
+		"relayd.conf:7: option 'file' of table \"t\": 'missing.txt' cannot "
+		"be read: No such file or directory\n" },
+	{ "a table whose file is a directory",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"table \"t\" {\n"
+		"    type = \"network\"\n"
+		"    file = \"/\"\n"
+		"}\n",
+		"relayd.conf:7: option 'file' of table \"t\": '/' cannot be read: Is "
+		"a directory\n" },
+	{ "a table with bad networks",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"table \"t\" {\n"
+		"    type = \"network\"\n"
+		"    file = \"bad-networks.txt\"\n"
+		"}\n",
+		"bad-networks.txt:3: table \"t\": \"10.2.0.300\" is not a network;...\n"
+		"bad-networks.txt:4: table \"t\": \"printer.example.com\" is not a "
+		"network;...\n" },
+	{ "a table with two entries on a line",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"table \"t\" {\n"
+		"    type = \"sender\"\n"
+		"    file = \"spaced.txt\"\n"
+		"}\n",
+		"spaced.txt:2: there is white space inside this entry; write one "
+		"entry a line\n" },
+	{ "a table with a bad sender",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"table \"t\" {\n"
+		"    type = \"sender\"\n"
+		"    file = \"bad-senders.txt\"\n"
+		"}\n",
+		"bad-senders.txt:2: table \"t\": \"@bad..example\" is not a sender;...\n" },
+	{ "a table that is not UTF-8",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"table \"t\" {\n"
+		"    type = \"sender\"\n"
+		"    file = \"latin.txt\"\n"
+		"}\n",
+		"latin.txt:1: this line is not UTF-8 text, or has a control byte "
+		"in it\n" },
+	{ "no connector",
+		HOSTNAME
+		ROUTE
+		GRANT,
+		"relayd.conf: there is no connector, so nobody could connect; "
+		"write connector \"NAME\" { bindings = { \"0.0.0.0:25\" } }\n" },
+	{ "a connector without bindings",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" { }\n",
+		"relayd.conf:4: connector \"apps\" has no bindings; write for "
+		"example bindings = { \"0.0.0.0:25\", \"[::]:25\" }\n" },
+	{ "a connector with an empty list of bindings",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { }\n"
+		"}\n",
+		"relayd.conf:5: option 'bindings' of connector \"apps\": the list is "
+		"empty; write for example bindings = { \"0.0.0.0:25\", \"[::]:25\" }\n" },
+	{ "bindings that are none",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"25\",\n"
+		"        \"localhost:25\", \"0.0.0.0:0\",\n"
+		"        \"::1:25\", \"0.0.0.0:70000\", \"[::]\" }\n"
+		"}\n",
+		"relayd.conf:5: option 'bindings' of connector \"apps\": '25' is not "
+		"an address and a port; write for example \"0.0.0.0:25\" or "
+		"\"[::]:25\"\n"
+		"relayd.conf:6: option 'bindings' of connector \"apps\": "
+		"'localhost:25' is not an address and a port; write for example "
+		"\"0.0.0.0:25\" or \"[::]:25\"\n"
+		"relayd.conf:6: option 'bindings' of connector \"apps\": '0.0.0.0:0' "
+		"is not an address and a port; write for example \"0.0.0.0:25\" or "
+		"\"[::]:25\"\n"
+		"relayd.conf:7: option 'bindings' of connector \"apps\": '::1:25' is "
+		"not an address and a port; write for example \"0.0.0.0:25\" or "
+		"\"[::]:25\"\n"
+		"relayd.conf:7: option 'bindings' of connector \"apps\": "
+		"'0.0.0.0:70000' is not an address and a port; write for example "
+		"\"0.0.0.0:25\" or \"[::]:25\"\n"
+		"relayd.conf:7: option 'bindings' of connector \"apps\": '[::]' is "
+		"not an address and a port; write for example \"0.0.0.0:25\" or "
+		"\"[::]:25\"\n" },
+	{ "a binding twice",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" { bindings = { \"0.0.0.0:25\", \"0.0.0.0:25\" } }\n",
+		"relayd.conf:4: connector \"apps\" lists the binding \"0.0.0.0:25\" "
+		"twice; remove one\n" },
+	{ "ranges that are none",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    remote-ip-ranges = {\n"
+		"        \"10.0.0.0/8\",   # right\n"
+		"        \"10.0.0.300/8\",\n"
+		"        \"10.0.0.9-10.0.0.1\",\n"
+		"        \"10.0.0.0/33\", \"printer.example.com\"\n"
+		"    }\n"
+		"}\n",
+		"relayd.conf:8: option 'remote-ip-ranges' of connector \"apps\": "
+		"'10.0.0.300/8' is not an address, prefix or range; write for "
+		"example \"10.0.0.0/8\", \"10.21.5.1-10.21.5.40\" or \"table:NAME\"\n"
+		"relayd.conf:9: option 'remote-ip-ranges' of connector \"apps\": "
+		"'10.0.0.9-10.0.0.1' is not an address, prefix or range; write for "
+		"example \"10.0.0.0/8\", \"10.21.5.1-10.21.5.40\" or \"table:NAME\"\n"
+		"relayd.conf:10: option 'remote-ip-ranges' of connector \"apps\": "
+		"'10.0.0.0/33' is not an address, prefix or range; write for "
+		"example \"10.0.0.0/8\", \"10.21.5.1-10.21.5.40\" or \"table:NAME\"\n"
+		"relayd.conf:10: option 'remote-ip-ranges' of connector \"apps\": "
+		"'printer.example.com' is not an address, prefix or range; write "
+		"for example \"10.0.0.0/8\", \"10.21.5.1-10.21.5.40\" or \"table:NAME\"\n" },
+	{ "an empty list of ranges",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    remote-ip-ranges = { }\n"
+		"}\n",
+		"relayd.conf:6: option 'remote-ip-ranges' of connector \"apps\": the "
+		"list is empty; no client could connect; write for example { "
+		"\"10.0.0.0/8\" }, or remove the option for any client\n" },
+	{ "an unknown table",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    remote-ip-ranges = { \"table:printers\" }\n"
+		"}\n",
+		"relayd.conf:6: option 'remote-ip-ranges' of connector \"apps\": "
+		"'table:printers' names a table that does not exist; add table "
+		"\"NAME\" { type = ... file = ... }\n" },
+	{ "an unknown table with a likely name",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"table \"printers\" { type = \"network\" file = \"networks.txt\" }\n"
+		"connector \"b\" {\n"
+		"    bindings = \"127.0.0.1:26\"\n"
+		"    remote-ip-ranges = { \"table:printer\" }\n"
+		"}\n",
+		"relayd.conf:8: option 'remote-ip-ranges' of connector \"b\": "
+		"'table:printer' names a table that does not exist; did you mean "
+		"\"printers\"?\n" },
+	{ "a table of another type",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"table \"s\" { type = \"sender\" file = \"senders.txt\" }\n"
+		"connector \"b\" {\n"
+		"    bindings = \"127.0.0.1:26\"\n"
+		"    remote-ip-ranges = { \"table:s\" }\n"
+		"}\n",
+		"relayd.conf:8: option 'remote-ip-ranges' of connector \"b\": "
+		"'table:s' holds senders, but networks belong here\n" },
+	{ "unknown words",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    tls = \"maybe\"\n"
+		"    mode = \"watch\"\n"
+		"    bare-newlines = \"keep\"\n"
+		"    hide-client = \"perhaps\"\n"
+		"    auth-mechanisms = { \"NTLM\" }\n"
+		"}\n",
+		"relayd.conf:6: option 'tls' of connector \"apps\": 'maybe' is "
+		"unknown; write \"none\"\n"
+		"relayd.conf:7: option 'mode' of connector \"apps\": 'watch' is "
+		"unknown; write \"enforce\" or \"monitor\"\n"
+		"relayd.conf:8: option 'bare-newlines' of connector \"apps\": 'keep' "
+		"is unknown; write \"refuse\" or \"normalise\"\n"
+		"relayd.conf:9: option 'hide-client' of connector \"apps\": "
+		"'perhaps' is neither true nor false; write one of them\n"
+		"relayd.conf:10: option 'auth-mechanisms' of connector \"apps\": "
+		"'NTLM' is unknown; remove it\n" },
+	{ "an end of monitor mode without it",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    monitor-until = \"2026-12-31\"\n"
+		"}\n",
+		"relayd.conf:6: option 'monitor-until' of connector \"apps\": "
+		"'2026-12-31' has no effect without monitor mode; write mode = "
+		"\"monitor\", or remove it\n" },
+	{ "dates that are none",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    mode = \"monitor\"\n"
+		"    remote-ip-ranges = \"10.0.0.0/8\"\n"
+		"    monitor-until = \"31.12.2026\"\n"
+		"}\n",
+		"relayd.conf:8: option 'monitor-until' of connector \"apps\": "
+		"'31.12.2026' is not a date; write for example \"2026-12-31\" or "
+		"\"2026-12-31T18:00\" (UTC)\n" },
+	{ "sizes that are none",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    max-message-size = \"36 MB\"\n"
+		"    max-header-size = \"lots\"\n"
+		"}\n",
+		"relayd.conf:6: option 'max-message-size' of connector \"apps\": '36 "
+		"MB' is not a size; write for example \"36MB\", \"100KB\" or a number "
+		"of octets\n"
+		"relayd.conf:7: option 'max-header-size' of connector \"apps\": "
+		"'lots' is not a size; write for example \"36MB\", \"100KB\" or a "
+		"number of octets\n" },
+	{ "sizes out of range",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    max-message-size = \"100GB\"\n"
+		"    max-header-size = 0\n"
+		"}\n",
+		"relayd.conf:6: option 'max-message-size' of connector \"apps\": "
+		"'100GB' is out of range; write \"1KB\" to \"2047MB\"\n"
+		"relayd.conf:7: option 'max-header-size' of connector \"apps\": '0' "
+		"is out of range; write \"1KB\" to \"16MB\"\n" },
+	{ "numbers that are none",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    max-recipients-per-message = \"many\"\n"
+		"    max-connections = 1.5\n"
+		"    max-hop-count = 0x10\n"
+		"}\n",
+		"relayd.conf:6: option 'max-recipients-per-message' of connector "
+		"\"apps\": 'many' is not a number; write for example 200\n"
+		"relayd.conf:7: option 'max-connections' of connector \"apps\": "
+		"'1.5' is not a number; write for example 5000 or \"unlimited\"\n"
+		"relayd.conf:8: option 'max-hop-count' of connector \"apps\": '0x10' "
+		"is not a number; write for example 60\n" },
+	{ "numbers out of range",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    max-recipients-per-message = 0\n"
+		"    max-hop-count = 501\n"
+		"    max-connections = 99999999999999999999\n"
+		"    max-protocol-errors = -1\n"
+		"}\n",
+		"relayd.conf:6: option 'max-recipients-per-message' of connector "
+		"\"apps\": '0' is out of range; write 1 to 100000\n"
+		"relayd.conf:7: option 'max-hop-count' of connector \"apps\": '501' "
+		"is out of range; write 1 to 500\n"
+		"relayd.conf:8: option 'max-connections' of connector \"apps\": "
+		"'99999999999999999999' is out of range; write 1 to 1000000 or "
+		"\"unlimited\"\n"
+		"relayd.conf:9: option 'max-protocol-errors' of connector \"apps\": "
+		"'-1' is not a number; write for example 5 or \"unlimited\"\n" },
+	{ "durations that are none",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    tarpit-interval = \"5 seconds\"\n"
+		"    inactivity-timeout = 300\n"
+		"    connection-timeout = \"10min\"\n"
+		"}\n",
+		"relayd.conf:6: option 'tarpit-interval' of connector \"apps\": '5 "
+		"seconds' is not a duration; write for example \"5s\", \"10m\", \"1h\" "
+		"or \"5d\"\n"
+		"relayd.conf:7: option 'inactivity-timeout' of connector \"apps\": "
+		"'300' has no unit; write \"300s\" for seconds, or one of ms, s, m, "
+		"h, d\n"
+		"relayd.conf:8: option 'connection-timeout' of connector \"apps\": "
+		"'10min' is not a duration; write for example \"5s\", \"10m\", \"1h\" or "
+		"\"5d\"\n" },
+	{ "durations out of range",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    tarpit-interval = \"1h\"\n"
+		"    inactivity-timeout = \"0s\"\n"
+		"    connection-timeout = \"2d\"\n"
+		"}\n",
+		"relayd.conf:6: option 'tarpit-interval' of connector \"apps\": '1h' "
+		"is out of range; write \"0s\" to \"10m\"\n"
+		"relayd.conf:7: option 'inactivity-timeout' of connector \"apps\": "
+		"'0s' is out of range; write \"1ms\" to \"1d\"\n"
+		"relayd.conf:8: option 'connection-timeout' of connector \"apps\": "
+		"'2d' is out of range; write \"1ms\" to \"1d\"\n" },
+	{ "a session that ends before it is inactive",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    connection-timeout = \"4m\"\n"
+		"}\n",
+		"relayd.conf:6: option 'connection-timeout' of connector \"apps\": "
+		"'4m' cannot be: inactivity-timeout (5m) would never be reached "
+		"before connection-timeout (4m); write a shorter "
+		"inactivity-timeout, or a longer connection-timeout\n" },
+	{ "inactivity longer than the session",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    inactivity-timeout = \"20m\"\n"
+		"    connection-timeout = \"15m\"\n"
+		"}\n",
+		"relayd.conf:6: option 'inactivity-timeout' of connector \"apps\": "
+		"'20m' cannot be: inactivity-timeout (20m) would never be reached "
+		"before connection-timeout (15m); write a shorter "
+		"inactivity-timeout, or a longer connection-timeout\n" },
+	{ "a monitoring connector for every network",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"0.0.0.0:25\" }\n"
+		"    mode = \"monitor\"\n"
+		"}\n",
+		"relayd.conf:4: connector \"apps\" would be an open relay: in "
+		"monitor mode everything is accepted, and it takes clients of any "
+		"network; write for example remote-ip-ranges = { \"10.0.0.0/8\" }\n" },
+	{ "a monitoring connector for all of IPv4 in parts",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"0.0.0.0:25\" }\n"
+		"    remote-ip-ranges = { \"0.0.0.0/1\", \"128.0.0.0-255.255.255.255\" "
+		"}\n"
+		"    mode = \"monitor\"\n"
+		"}\n",
+		"relayd.conf:4: connector \"apps\" would be an open relay: in "
+		"monitor mode everything is accepted, and it takes clients of any "
+		"network; write for example remote-ip-ranges = { \"10.0.0.0/8\" }\n" },
+	{ "a range of two connectors",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"a\" { bindings = \"0.0.0.0:25\" remote-ip-ranges = "
+		"\"10.0.0.0/8\" }\n"
+		"\n"
+		"connector \"b\" { bindings = \"0.0.0.0:25\" remote-ip-ranges = "
+		"\"10.0.0.0/8\" }\n",
+		"relayd.conf:6: connector \"b\": option 'remote-ip-ranges': "
+		"10.0.0.0/8 is also a range...\n" },
+	{ "a grant without anything",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"grant \"empty\" { }\n",
+		"relayd.conf:5: grant \"empty\" has no senders; write for example "
+		"senders = { \"@example.com\" }\n"
+		"relayd.conf:5: grant \"empty\" has no recipients; write for example "
+		"recipients = { \"*\" }, or { \"accepted-domains\" }\n" },
+	{ "a grant with empty lists",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"grant \"empty\" {\n"
+		"    networks = { }\n"
+		"    senders = { }\n"
+		"    recipients = { }\n"
+		"    connectors = { }\n"
+		"}\n",
+		"relayd.conf:6: option 'networks' of grant \"empty\": the list is "
+		"empty; it would hold for everybody; write what belongs there, or "
+		"remove the option\n"
+		"relayd.conf:7: option 'senders' of grant \"empty\": the list is "
+		"empty; write for example senders = { \"@example.com\" }\n"
+		"relayd.conf:8: option 'recipients' of grant \"empty\": the list is "
+		"empty; write for example recipients = { \"*\" }, or { "
+		"\"accepted-domains\" }\n"
+		"relayd.conf:9: option 'connectors' of grant \"empty\": the list is "
+		"empty; it would hold for everybody; write what belongs there, or "
+		"remove the option\n" },
+	{ "networks that are none",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"# comment {\n"
+		"\n"
+		"grant \"billing\" {\n"
+		"    # lists may go over lines\n"
+		"    networks = {\n"
+		"        \"10.1.0.0/16\",\n"
+		"        \"10.0.0.300/8\"\n"
+		"    }\n"
+		"    senders = \"@example.com\" recipients = \"*\"\n"
+		"}\n",
+		"relayd.conf:11: option 'networks' of grant \"billing\": "
+		"'10.0.0.300/8' is not an address, prefix or range; write for "
+		"example \"10.0.0.0/8\", \"10.21.5.1-10.21.5.40\" or \"table:NAME\"\n" },
+	{ "senders that are none",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"grant \"b\" {\n"
+		"    networks = \"10.0.0.0/8\"\n"
+		"    senders = { \"example.com\",\n"
+		"        \"@\", \"*@example.com\", \"@*\", \"\", \"a b@example.com\" }\n"
+		"    recipients = \"*\"\n"
+		"}\n",
+		"relayd.conf:7: option 'senders' of grant \"b\": 'example.com' is "
+		"not a sender pattern; write \"@example.com\" for all addresses of "
+		"this domain\n"
+		"relayd.conf:8: option 'senders' of grant \"b\": '@' is not a sender "
+		"pattern; write an address, \"@example.com\", \"@*.example.com\" for "
+		"all domains below it, or \"*\"\n"
+		"relayd.conf:8: option 'senders' of grant \"b\": '*@example.com' is "
+		"not a sender pattern; write \"@example.com\" for all addresses of "
+		"this domain\n"
+		"relayd.conf:8: option 'senders' of grant \"b\": '@*' is not a "
+		"sender pattern; write an address, \"@example.com\", "
+		"\"@*.example.com\" for all domains below it, or \"*\"\n"
+		"relayd.conf:8: option 'senders' of grant \"b\": '' is not a sender "
+		"pattern; write an address, \"@example.com\", \"@*.example.com\" for "
+		"all domains below it, or \"*\"\n"
+		"relayd.conf:8: option 'senders' of grant \"b\": 'a b@example.com' "
+		"is not a sender pattern; write an address, \"@example.com\", "
+		"\"@*.example.com\" for all domains below it, or \"*\"\n" },
+	{ "recipients that are none",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"grant \"b\" {\n"
+		"    networks = \"10.0.0.0/8\"\n"
+		"    senders = \"*\"\n"
+		"    recipients = { \"<>\", \"all\", \"@-x.example\" }\n"
+		"}\n",
+		"relayd.conf:8: option 'recipients' of grant \"b\": '<>' is the "
+		"empty sender and cannot be a recipient; remove it\n"
+		"relayd.conf:8: option 'recipients' of grant \"b\": 'all' is not a "
+		"recipient pattern; write an address, \"@example.com\", "
+		"\"@*.example.com\" for all domains below it, or \"*\"\n"
+		"relayd.conf:8: option 'recipients' of grant \"b\": '@-x.example' is "
+		"not a recipient pattern; write an address, \"@example.com\", "
+		"\"@*.example.com\" for all domains below it, or \"*\"\n" },
+	{ "exceptions that are none",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    except-networks = { \"10.0.0\" }\n"
+		"    except-senders = { \"root\" }\n"
+		"    except-recipients = { \"x\" }\n"
+		"}\n",
+		"relayd.conf:8: option 'except-networks' of grant \"billing\": "
+		"'10.0.0' is not an address, prefix or range; write for example "
+		"\"10.0.0.0/8\", \"10.21.5.1-10.21.5.40\" or \"table:NAME\"\n"
+		"relayd.conf:9: option 'except-senders' of grant \"billing\": 'root' "
+		"is not a sender pattern; write an address, \"@example.com\", "
+		"\"@*.example.com\" for all domains below it, or \"*\"\n"
+		"relayd.conf:10: option 'except-recipients' of grant \"billing\": "
+		"'x' is not a recipient pattern; write an address, \"@example.com\", "
+		"\"@*.example.com\" for all domains below it, or \"*\"\n" },
+	{ "accepted domains where there are none",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"b\" {\n"
+		"    networks = \"10.0.0.0/8\"\n"
+		"    senders = \"*\"\n"
+		"    recipients = \"accepted-domains\"\n"
+		"}\n",
+		"relayd.conf:7: option 'recipients' of grant \"b\": "
+		"'accepted-domains' stands for the accepted domains, but there are "
+		"none; add accepted-domain \"example.com\" { }\n" },
+	{ "an unknown connector",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    connectors = { \"aps\", \"internal\" }\n"
+		"}\n",
+		"relayd.conf:8: option 'connectors' of grant \"billing\": 'aps' is "
+		"not the name of a connector; did you mean \"apps\"?\n"
+		"relayd.conf:8: option 'connectors' of grant \"billing\": 'internal' "
+		"is not the name of a connector\n" },
+	{ "an unknown route",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    route = \"otu\"\n"
+		"}\n",
+		"relayd.conf:8: option 'route' of grant \"billing\": 'otu' is not "
+		"the name of a route; did you mean \"out\"?\n" },
+	{ "an unknown route that is like nothing",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    route = \"microsoft365\"\n"
+		"}\n",
+		"relayd.conf:8: option 'route' of grant \"billing\": 'microsoft365' "
+		"is not the name of a route\n" },
+	{ "dates in the wrong order",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    starts = \"2027-01-01\"\n"
+		"    expires = \"2026-12-31\"\n"
+		"}\n",
+		"relayd.conf:9: option 'expires' of grant \"billing\": '2026-12-31' "
+		"is not after 'starts', so the grant would never be valid; write a "
+		"later date\n" },
+	{ "dates of a grant that are none",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    starts = \"now\"\n"
+		"    expires = \"2027-02-30\"\n"
+		"}\n",
+		"relayd.conf:8: option 'starts' of grant \"billing\": 'now' is not a "
+		"date; write for example \"2026-12-31\" or \"2026-12-31T18:00\" (UTC)\n"
+		"relayd.conf:9: option 'expires' of grant \"billing\": '2027-02-30' "
+		"is not a date; write for example \"2026-12-31\" or "
+		"\"2026-12-31T18:00\" (UTC)\n" },
+	{ "an unknown demand of the header",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    header-from = \"mine\"\n"
+		"}\n",
+		"relayd.conf:8: option 'header-from' of grant \"billing\": 'mine' is "
+		"unknown; write \"any\" or \"same-domain\" or \"authorized\"\n" },
+	{ "an empty owner",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    owner = \"\"\n"
+		"}\n",
+		"relayd.conf:8: option 'owner' of grant \"billing\": '' is empty; "
+		"write something, or remove the option\n" },
+	{ "an open relay",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"# all of it\n"
+		"grant \"b\" {\n"
+		"    senders = \"*\"\n"
+		"    recipients = \"*\"\n"
+		"}\n",
+		"relayd.conf:5: grant \"b\": this is an open relay...\n" },
+	{ "an open relay that is written in parts",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"b\" {\n"
+		"    networks = { \"0.0.0.0/0\", \"::/0\" }\n"
+		"    senders = \"@example.com\"\n"
+		"    recipients = { \"@example.net\", \"*\" }\n"
+		"}\n",
+		"relayd.conf:4: grant \"b\": this is an open relay...\n" },
+	{ "an open relay with the wrong words",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"b\" {\n"
+		"    senders = \"*\"\n"
+		"    recipients = \"*\"\n"
+		"    open-relay = true\n"
+		"}\n",
+		"relayd.conf:7: option 'open-relay' of grant \"b\": 'true' is not "
+		"what it takes; write open-relay = \"I know\" if anybody shall send "
+		"to anybody, or remove it\n" },
+	{ "a monitoring grant for every network",
+		HOSTNAME
+		"connector \"apps\" { bindings = { \"0.0.0.0:2525\" } }\n"
+		ROUTE
+		"grant \"b\" {\n"
+		"    mode = \"monitor\"\n"
+		"    senders = \"@example.com\"\n"
+		"    recipients = \"@example.net\"\n"
+		"}\n",
+		"relayd.conf:4: grant \"b\" would be an open relay: in monitor mode "
+		"it accepts any sender and recipient, and it holds for any network "
+		"on connector \"apps\"; write for example networks = { \"10.0.0.0/8\" "
+		"}\n" },
+	{ "a route to nowhere",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"route \"other\" {\n"
+		"    recipients = \"*\"\n"
+		"}\n",
+		"relayd.conf:5: route \"other\" has no next-hops; write for example "
+		"next-hops = { \"smtp.example.com:25\" }\n" },
+	{ "a route to two ends",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"route \"other\" {\n"
+		"    recipients = \"*\"\n"
+		"    next-hops = \"192.0.2.1\"\n"
+		"    maildir = \"/var/mail/drop\"\n"
+		"}\n",
+		"relayd.conf:5: route \"other\" has both next-hops and a maildir; "
+		"remove one of them\n" },
+	{ "next hops that are none",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"route \"other\" {\n"
+		"    recipients = \"@example.com\"\n"
+		"    next-hops = { \"smtp.example.com:0\",\n"
+		"        \"192.0.2.300\", \"[::1:25\", \"a b\", \":25\", \"-x.example:25\",\n"
+		"        \"https://example.com\", \"192.0.2.1:smtp\" }\n"
+		"}\n",
+		"relayd.conf:7: option 'next-hops' of route \"other\": "
+		"'smtp.example.com:0' is not a next hop; write for example "
+		"\"smtp.example.com:587\", \"192.0.2.1:25\" or \"[2001:db8::1]:25\"\n"
+		"relayd.conf:8: option 'next-hops' of route \"other\": '192.0.2.300' "
+		"is not a next hop; write for example \"smtp.example.com:587\", "
+		"\"192.0.2.1:25\" or \"[2001:db8::1]:25\"\n"
+		"relayd.conf:8: option 'next-hops' of route \"other\": '[::1:25' is "
+		"not a next hop; write for example \"smtp.example.com:587\", "
+		"\"192.0.2.1:25\" or \"[2001:db8::1]:25\"\n"
+		"relayd.conf:8: option 'next-hops' of route \"other\": 'a b' is not "
+		"a next hop; write for example \"smtp.example.com:587\", "
+		"\"192.0.2.1:25\" or \"[2001:db8::1]:25\"\n"
+		"relayd.conf:8: option 'next-hops' of route \"other\": ':25' is not "
+		"a next hop; write for example \"smtp.example.com:587\", "
+		"\"192.0.2.1:25\" or \"[2001:db8::1]:25\"\n"
+		"relayd.conf:8: option 'next-hops' of route \"other\": "
+		"'-x.example:25' is not a next hop; write for example "
+		"\"smtp.example.com:587\", \"192.0.2.1:25\" or \"[2001:db8::1]:25\"\n"
+		"relayd.conf:9: option 'next-hops' of route \"other\": "
+		"'https://example.com' is not a next hop; write for example "
+		"\"smtp.example.com:587\", \"192.0.2.1:25\" or \"[2001:db8::1]:25\"\n"
+		"relayd.conf:9: option 'next-hops' of route \"other\": "
+		"'192.0.2.1:smtp' is not a next hop; write for example "
+		"\"smtp.example.com:587\", \"192.0.2.1:25\" or \"[2001:db8::1]:25\"\n" },
+	{ "empty lists of a route",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"route \"other\" {\n"
+		"    recipients = { }\n"
+		"    next-hops = { }\n"
+		"}\n",
+		"relayd.conf:6: option 'recipients' of route \"other\": the list is "
+		"empty; no message would ever take this route; write { \"*\" } or "
+		"the domains that it serves, or remove the option and name the "
+		"route in a grant\n"
+		"relayd.conf:7: option 'next-hops' of route \"other\": the list is "
+		"empty; name at least one server\n" },
+	{ "a next hop that is relayd itself",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"route \"other\" {\n"
+		"    recipients = \"@example.com\"\n"
+		"    next-hops = { \"127.0.0.1:2525\" }\n"
+		"}\n",
+		"relayd.conf:7: option 'next-hops' of route \"other\": "
+		"'127.0.0.1:2525' is where relayd itself listens, so mail would go "
+		"round in circles; name another server\n" },
+	{ "a next hop that is relayd itself on any address",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" { bindings = \"0.0.0.0:25\" }\n"
+		"route \"other\" { recipients = \"@example.com\" next-hops = "
+		"\"localhost\" }\n"
+		"route \"third\" {\n"
+		"    recipients = \"@example.net\"\n"
+		"    next-hops = \"127.0.0.1\"\n"
+		"}\n",
+		"relayd.conf:8: option 'next-hops' of route \"third\": '127.0.0.1' "
+		"is where relayd itself listens, so mail would go round in "
+		"circles; name another server\n" },
+	{ "numbers of a route out of range",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"route \"other\" {\n"
+		"    recipients = \"*\"\n"
+		"    next-hops = \"192.0.2.1\"\n"
+		"    connections = 0\n"
+		"    messages-per-minute = \"-3\"\n"
+		"}\n",
+		"relayd.conf:8: option 'connections' of route \"other\": '0' is out "
+		"of range; write 1 to 1000\n"
+		"relayd.conf:9: option 'messages-per-minute' of route \"other\": "
+		"'-3' is not a number; write for example 4 or \"unlimited\"\n" },
+	{ "a relative maildir",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"route \"other\" {\n"
+		"    recipients = \"*\"\n"
+		"    maildir = \"drop\"\n"
+		"}\n",
+		"relayd.conf:7: option 'maildir' of route \"other\": 'drop' is not "
+		"an absolute path; write one that begins with \"/\"\n" },
+	{ "a route for patterns that are none",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"route \"other\" {\n"
+		"    recipients = { \"example.com\" }\n"
+		"    next-hops = \"192.0.2.1\"\n"
+		"}\n",
+		"relayd.conf:6: option 'recipients' of route \"other\": "
+		"'example.com' is not a recipient pattern; write \"@example.com\" "
+		"for all addresses of this domain\n" },
+	{ "a grant whose recipients have no route",
+		HOSTNAME
+		CONNECTOR
+		"route \"out\" { recipients = { \"@example.com\", \"@*.example.net\" } "
+		"next-hops = \"192.0.2.1\" }\n"
+		"grant \"a\" {\n"
+		"    networks = \"10.0.0.0/8\"\n"
+		"    senders = \"*\"\n"
+		"    recipients = { \"@example.com\", \"boss@a.example.net\", "
+		"\"@example.net\" }\n"
+		"}\n",
+		"relayd.conf:4: grant \"a\" allows recipients \"@example.net\", but no "
+		"route takes them; write route = \"NAME\" here, or recipients = { "
+		"\"@example.net\" } in a route\n" },
+	{ "a grant for everybody without a route for everybody",
+		HOSTNAME
+		CONNECTOR
+		"route \"out\" { recipients = \"@example.com\" next-hops = \"192.0.2.1\" "
+		"}\n"
+		GRANT,
+		"relayd.conf:4: grant \"app\" allows recipients \"*\", but no route "
+		"takes them; write route = \"NAME\" here, or recipients = { \"*\" } in "
+		"a route\n" },
+	{ "a grant without any route",
+		HOSTNAME
+		CONNECTOR
+		GRANT,
+		"relayd.conf:3: grant \"app\" allows recipients \"*\", but no route "
+		"takes them; write route = \"NAME\" here, or recipients = { \"*\" } in "
+		"a route\n" },
+	{ "a monitoring grant without a route for everybody",
+		HOSTNAME
+		CONNECTOR
+		"route \"out\" { recipients = \"@example.com\" next-hops = \"192.0.2.1\" "
+		"}\n"
+		"grant \"app\" { networks = \"10.0.0.0/8\" senders = \"@example.com\" "
+		"recipients = \"@example.com\" mode = \"monitor\" }\n",
+		"relayd.conf:4: grant \"app\" is in monitor mode, which accepts mail "
+		"for any recipient, but no route takes all of it; write route = "
+		"\"NAME\" here, or recipients = { \"*\" } in a route\n" },
+	{ "a monitoring connector without a route",
+		HOSTNAME
+		"connector \"apps\" {\n"
+		"    bindings = \"0.0.0.0:25\"\n"
+		"    remote-ip-ranges = \"10.0.0.0/8\"\n"
+		"    mode = \"monitor\"\n"
+		"}\n",
+		"relayd.conf:2: connector \"apps\" is in monitor mode, which accepts "
+		"mail for any recipient, but no route takes all of it; write "
+		"recipients = { \"*\" } in a route\n" },
+	{ "times of the queue that are none",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"queue {\n"
+		"    retry = { \"1m\", \"soon\",\n"
+		"        \"0s\" }\n"
+		"    expires = \"1000d\"\n"
+		"}\n",
+		"relayd.conf:6: option 'retry' of queue: 'soon' is not a duration; "
+		"write for example \"5s\", \"10m\", \"1h\" or \"5d\"\n"
+		"relayd.conf:7: option 'retry' of queue: '0s' is out of range; "
+		"write \"10ms\" to \"400d\"\n"
+		"relayd.conf:8: option 'expires' of queue: '1000d' is out of "
+		"range; write \"1s\" to \"400d\"\n" },
+	{ "an empty list of retries",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"queue { retry = { } }\n",
+		"relayd.conf:5: option 'retry' of queue: the list is empty; write "
+		"for example retry = { \"1m\", \"5m\", \"15m\", \"30m\", \"1h\" }\n" },
+	{ "settings of dns that are none",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"dns {\n"
+		"    forwarders = { \"ns.example.com\", \"127.0.0.1@0\", "
+		"\"127.0.0.1:53\" }\n"
+		"    trust-anchor-file = \"/nonexistent/root.key\"\n"
+		"    hosts-file = 2\n"
+		"}\n",
+		"relayd.conf:6: option 'forwarders' of dns: 'ns.example.com' is "
+		"not the address of a name server; write for example \"192.0.2.53\" "
+		"or \"127.0.0.1@5399\"\n"
+		"relayd.conf:6: option 'forwarders' of dns: '127.0.0.1@0' is not "
+		"the address of a name server; write for example \"192.0.2.53\" or "
+		"\"127.0.0.1@5399\"\n"
+		"relayd.conf:6: option 'forwarders' of dns: '127.0.0.1:53' is not "
+		"the address of a name server; write for example \"192.0.2.53\" or "
+		"\"127.0.0.1@5399\"\n"
+		"relayd.conf:7: option 'trust-anchor-file' of dns: "
+		"'/nonexistent/root.key' cannot be read; name a file such as "
+		"\"/usr/share/dns/root.key\", or remove the option\n"
+		"relayd.conf:8: option 'hosts-file' of dns: '2' is neither true "
+		"nor false; write one of them\n" },
+	{ "mistakes in several places",
+		"hostname = \"a..b\"\n"
+		CONNECTOR
+		"grant \"b\" {\n"
+		"    recipients = \"*\"\n"
+		"}\n"
+		"route \"out\" { recipients = \"*\" next-hops = \"::x\" }\n"
+		"colour = 1\n",
+		"relayd.conf:1: option 'hostname': 'a..b' is not a host name; "
+		"write for example \"relay.example.com\"\n"
+		"relayd.conf:3: grant \"b\" has no senders; write for example "
+		"senders = { \"@example.com\" }\n"
+		"relayd.conf:6: option 'next-hops' of route \"out\": '::x' is not a "
+		"next hop; write for example \"smtp.example.com:587\", "
+		"\"192.0.2.1:25\" or \"[2001:db8::1]:25\"\n"
+		"relayd.conf:7: unknown option 'colour'; relayd.conf(5) tells "
+		"which there are\n" },
+};
+/* clang-format on */
