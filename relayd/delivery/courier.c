@@ -47,10 +47,11 @@ courier_fail(struct courier *courier, struct span why)
 	(void)snprintf(dispatch->why, sizeof(dispatch->why), "%s: " SPAN_FMT, hop->text,
 		       SPAN_ARG(why));
 	dispatch->failed_hop = (size_t)(hop - dispatch->hops);
+	log_write(dispatch->delivery->environment.log,
+		  hop->failures == 0 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG,
+		  "route " SPAN_FMT ": %s", SPAN_ARG(dispatch->settings->name), dispatch->why);
 	courier_retire(courier);
 	next_hop_failed(hop, loop_now_ms(hop->loop));
-	log_debug(dispatch->delivery->environment.log, "route " SPAN_FMT ": %s",
-		  SPAN_ARG(dispatch->settings->name), dispatch->why);
 }
 
 /* Try the addresses from address_at on; false, and it failed, when none is left. */
@@ -122,10 +123,10 @@ courier_open(struct dispatch *dispatch, struct next_hop *hop)
 
 /* ---- Carrying ---- */
 
-static struct hand_over
-courier_hand_over(const struct courier *courier)
+static struct handover_place
+courier_place(const struct courier *courier)
 {
-	return (struct hand_over){
+	return (struct handover_place){
 		.next_hop = span_of(courier->hop->text),
 		.peer = courier->client.peer,
 	};
@@ -137,19 +138,19 @@ courier_carry(struct courier *courier, struct job *job)
 {
 	struct delivery *delivery = courier->dispatch->delivery;
 	struct smtp_client *client = &courier->client;
-	struct transaction *transaction =
-	    delivery_transaction_new(delivery, job, smtp_client_recipients_max(client));
+	struct handover *handover =
+	    delivery_handover_new(delivery, job, smtp_client_recipients_max(client));
 	struct span refusal;
 
-	if (!smtp_client_must_refuse(client, transaction->envelope, &refusal)) {
-		smtp_client_give(client, transaction);
+	if (!smtp_client_must_refuse(client, handover->envelope, &refusal)) {
+		smtp_client_give(client, handover);
 		return true;
 	}
-	smtp_transaction_settle(transaction, RESULT_FAILED, refusal);
+	handover_settle(handover, RESULT_FAILED, refusal);
 
-	struct hand_over how = courier_hand_over(courier);
+	struct handover_place how = courier_place(courier);
 
-	delivery_conclude(delivery, &transaction, &how);
+	delivery_conclude(delivery, &handover, &how);
 	return false;
 }
 
@@ -206,8 +207,8 @@ void
 courier_drop(struct courier *courier)
 {
 	(void)job_load_cancel(&courier->load);
-	smtp_transaction_free(&courier->client.now.transaction);
-	smtp_transaction_free(&courier->client.next.transaction);
+	handover_free(&courier->client.now.handover);
+	handover_free(&courier->client.next.handover);
 	smtp_client_close(&courier->client);
 	courier_retire(courier);
 }
@@ -224,6 +225,10 @@ courier_is_ready(struct smtp_client *client)
 	dispatch->opening_count--;
 	courier->hop->connecting--;
 	courier->hop->connected++;
+	if (courier->hop->failures > 0)
+		log_info(dispatch->delivery->environment.log,
+			 "route " SPAN_FMT ": %s answers again",
+			 SPAN_ARG(dispatch->settings->name), courier->hop->text);
 	next_hop_succeeded(courier->hop);
 	next_hop_prefer(courier->hop, &client->peer.ip);
 	dispatch_came_up(dispatch);
@@ -247,13 +252,13 @@ courier_has_room(struct smtp_client *client)
 }
 
 static void
-courier_finished(struct smtp_client *client, struct transaction *transaction)
+courier_finished(struct smtp_client *client, struct handover *handover)
 {
 	struct courier *courier = courier_of(client);
 	struct dispatch *dispatch = courier->dispatch;
-	struct hand_over how = courier_hand_over(courier);
+	struct handover_place how = courier_place(courier);
 
-	delivery_conclude(dispatch->delivery, &transaction, &how);
+	delivery_conclude(dispatch->delivery, &handover, &how);
 	courier_rest(courier);
 	dispatch_work(dispatch);
 }

@@ -25,7 +25,7 @@ struct courier {
 /* Send one off to a next hop. It may have failed when this returns. */
 void courier_open(struct dispatch *dispatch, struct next_hop *hop);
 
-/* Give a free courier a job that is active. False: it needed no connection, it is free still. */
+/* Give a free courier an active job. False: that needed no connection, it is free still. */
 bool courier_take(struct courier *courier, struct job *job);
 
 /* Say goodbye; only to a free one. */

@@ -33,31 +33,52 @@ struct delivery {
 /* Before the first message. */
 void delivery_tune(struct delivery *delivery, const struct delivery_tuning *tuning);
 
-/* Where and how a transaction was carried out. */
-struct hand_over {
+/* ---- Messages (message.c) ---- */
+
+/* The route of a recipient: the one that policy chose, or as good a one if it is no more. */
+size_t recipient_route(const struct delivery *delivery,
+		       const struct envelope_recipient *recipient);
+
+struct dispatch *job_dispatch(const struct delivery *delivery, const struct job *job);
+
+/*
+ * How many of the job's recipients stand so? The envelope must be in memory when the message
+ * has several jobs.
+ */
+size_t job_count(const struct delivery *delivery, const struct job *job, unsigned char state);
+
+/* Copy the envelope into memory, and forget it. */
+void envelope_keep(struct delivery *delivery, struct queued *queued,
+		   const struct envelope *envelope);
+void envelope_forget(struct delivery *delivery, struct queued *queued);
+
+/* Unless some job of it goes on now, the message needs no memory. */
+void message_rest(struct delivery *delivery, struct queued *queued);
+
+/* Delivered to all: remove it. Its jobs must be over. */
+void message_end(struct delivery *delivery, struct queued *queued);
+
+/* Where and how a handover was carried out. */
+struct handover_place {
 	struct span next_hop;
 	struct ip_endpoint peer; /* port 0: none */
 };
 
 /*
- * Draw the conclusions from a transaction (frees it): records, the message's state, where its
+ * Draw the conclusions from a handover (frees it): records, the message's state, where its
  * job goes. The job and the message may be gone afterwards.
  */
-void delivery_conclude(struct delivery *delivery, struct transaction **transaction,
-		       const struct hand_over *how);
-
-/* Up to max of the job's recipients that have not been tried yet; returns how many. */
-size_t delivery_recipients_pick(const struct delivery *delivery, const struct job *job,
-				uint32_t *indexes, size_t max);
-
-/* A transaction with up to max of them. The envelope must be in memory. */
-struct transaction *delivery_transaction_new(const struct delivery *delivery, struct job *job,
-					     size_t max);
+void delivery_conclude(struct delivery *delivery, struct handover **handover,
+		       const struct handover_place *how);
 
 /*
- * The job is ready but its route is down: record that, let go of its memory. The envelope
+ * A handover to up to max of the job's recipients that were not tried yet. The envelope
  * must be in memory.
  */
+struct handover *delivery_handover_new(const struct delivery *delivery, struct job *job,
+					     size_t max);
+
+/* The job is ready but its route is down: record that. The envelope must be in memory. */
 void delivery_park(struct delivery *delivery, struct job *job);
 
 /* Is the job's message too old to be kept? */

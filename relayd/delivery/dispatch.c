@@ -90,8 +90,7 @@ dispatch_went_down(struct dispatch *dispatch)
 
 		if (job->queued->envelope != NULL)
 			delivery_park(dispatch->delivery, job);
-		else if (!queued_is_active(job->queued))
-			spool_body_forget(job->queued->message);
+		message_rest(dispatch->delivery, job->queued);
 	}
 }
 
@@ -178,15 +177,15 @@ static void
 expired_conclude(struct dispatch *dispatch, struct job *job)
 {
 	struct delivery *delivery = dispatch->delivery;
-	struct hand_over how = {
+	struct handover_place how = {
 		.next_hop = span_of(dispatch->hops[dispatch->failed_hop].text),
 	};
-	struct transaction *transaction =
-	    delivery_transaction_new(delivery, job, job->queued->recipient_count);
+	struct handover *handover =
+	    delivery_handover_new(delivery, job, job->queued->recipient_count);
 
 	dispatch->expiring_count--;
-	smtp_transaction_settle(transaction, RESULT_DEFERRED, span_of(dispatch->why));
-	delivery_conclude(delivery, &transaction, &how);
+	handover_settle(handover, RESULT_DEFERRED, span_of(dispatch->why));
+	delivery_conclude(delivery, &handover, &how);
 }
 
 static void
@@ -280,13 +279,13 @@ connections_work(struct dispatch *dispatch, int64_t now_ms)
 /* ---- Work by Maildir ---- */
 
 static void
-maildir_done(void *context, struct transaction *transaction)
+maildir_done(void *context, struct handover *handover)
 {
 	struct dispatch *dispatch = context;
-	struct hand_over how = { .next_hop = dispatch->settings->maildir };
+	struct handover_place how = { .next_hop = dispatch->settings->maildir };
 
 	dispatch->maildir_count--;
-	delivery_conclude(dispatch->delivery, &transaction, &how);
+	delivery_conclude(dispatch->delivery, &handover, &how);
 	dispatch_work(dispatch);
 }
 
@@ -294,7 +293,7 @@ static void
 maildir_carry(struct dispatch *dispatch, struct job *job)
 {
 	maildir_deliver(dispatch->delivery->maildir_writer, dispatch->maildir,
-			delivery_transaction_new(dispatch->delivery, job,
+			delivery_handover_new(dispatch->delivery, job,
 						 job->queued->recipient_count),
 			maildir_done, dispatch);
 }
@@ -304,7 +303,7 @@ maildir_work(struct dispatch *dispatch)
 {
 	struct job *job;
 
-	while (dispatch->maildir_count < MAILDIR_TRANSACTIONS_MAX &&
+	while (dispatch->maildir_count < MAILDIR_HANDOVERS_MAX &&
 	       (job = dispatch_job_take(dispatch)) != NULL)
 		errand_start(dispatch, job, maildir_carry, &dispatch->maildir_count);
 }
@@ -367,7 +366,8 @@ timer_arm(struct dispatch *dispatch, int64_t now_ms)
 	if (next_ms == INT64_MAX || dispatch->delivery->is_draining)
 		loop_timer_cancel(loop, &dispatch->timer);
 	else
-		loop_timer_set(loop, &dispatch->timer, next_ms > now_ms ? next_ms - now_ms : 1);
+		loop_timer_set(loop, &dispatch->timer,
+			       next_ms > now_ms ? next_ms - now_ms : 1);
 }
 
 static void
@@ -445,8 +445,8 @@ hops_init(struct dispatch *dispatch)
 	dispatch->hops = memory_new_array(settings->next_hop_count, sizeof(*dispatch->hops));
 	dispatch->hop_count = settings->next_hop_count;
 	for (size_t i = 0; i < dispatch->hop_count; i++)
-		next_hop_init(&dispatch->hops[i], &settings->next_hops[i], &delivery->tuning.hops,
-			      delivery->environment.loop, delivery->environment.dns);
+		next_hop_init(&dispatch->hops[i], &settings->next_hops[i],
+			      &delivery->tuning.hops, delivery->environment.loop, delivery->environment.dns);
 }
 
 bool
@@ -461,6 +461,7 @@ dispatch_init(struct dispatch *dispatch, struct delivery *delivery,
 		.timer = { .expired = dispatch_timer_expired },
 		.sweep = { .expired = couriers_bury },
 	};
+	atomic_store_explicit(&figures->dead, 0, memory_order_relaxed); /* counted anew */
 	schedule_init(&dispatch->schedule);
 	list_init(&dispatch->couriers);
 	list_init(&dispatch->idle);

@@ -35,7 +35,7 @@ struct dispatch {
 	int64_t next_send_ms; /* not before; messages_per_minute */
 
 	struct maildir *maildir; /* NULL: next hops */
-	size_t maildir_count;	 /* transactions under way */
+	size_t maildir_count;	 /* handovers under way */
 
 	struct list errands;	/* jobs whose envelopes are read for other ends */
 	size_t expiring_count;	/* of them, those that are too old */

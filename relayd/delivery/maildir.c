@@ -51,12 +51,11 @@ struct maildir_delivery {
 	struct list link; /* in the writer's deliveries */
 	struct maildir_writer *writer;
 	struct maildir *maildir;
-	struct transaction *transaction;
-	void (*done)(void *context, struct transaction *transaction);
+	struct handover *handover;
+	void (*done)(void *context, struct handover *handover);
 	void *context;
 	size_t at; /* the recipient whose file is written */
 	struct body_source body;
-	bool is_body_over;
 	bool is_ordered; /* the file is the thread's */
 	struct buffer header;
 	struct buffer piece; /* of the body, read from disk */
@@ -313,7 +312,7 @@ recipient_end(struct maildir_delivery *delivery)
 {
 	body_source_stop(&delivery->body);
 	delivery->at++;
-	if (delivery->at < delivery->transaction->recipient_count) {
+	if (delivery->at < delivery->handover->recipient_count) {
 		recipient_begin(delivery);
 		return;
 	}
@@ -321,7 +320,7 @@ recipient_end(struct maildir_delivery *delivery)
 	struct maildir_delivery ended = *delivery;
 
 	delivery_drop(delivery);
-	ended.done(ended.context, ended.transaction);
+	ended.done(ended.context, ended.handover);
 }
 
 static void
@@ -331,7 +330,7 @@ recipient_fail(struct maildir_delivery *delivery, struct fault *fault)
 
 	buffer_init(&why, FAULT_TEXT_MAX + 256);
 	buffer_printf(&why, "4.3.0 %s", fault_text(fault));
-	smtp_transaction_settle_one(delivery->transaction, delivery->at, RESULT_DEFERRED,
+	handover_settle_one(delivery->handover, delivery->at, RESULT_DEFERRED,
 			       buffer_span(&why));
 	buffer_reset(&why);
 	recipient_end(delivery);
@@ -344,7 +343,7 @@ recipient_succeed(struct maildir_delivery *delivery)
 
 	buffer_init(&reply, 2 * NAME_SIZE);
 	buffer_printf(&reply, "2.0.0 stored as %s", delivery->file.name);
-	smtp_transaction_settle_one(delivery->transaction, delivery->at, RESULT_DELIVERED,
+	handover_settle_one(delivery->handover, delivery->at, RESULT_DELIVERED,
 			       buffer_span(&reply));
 	buffer_reset(&reply);
 	recipient_end(delivery);
@@ -435,11 +434,11 @@ body_order(struct maildir_delivery *delivery)
 static bool
 name_set(struct maildir_delivery *delivery)
 {
-	const struct spool_info *info = spool_message_info(delivery->transaction->message);
+	const struct spool_info *info = spool_message_info(delivery->handover->message);
 	int len = snprintf(delivery->file.name, sizeof(delivery->file.name),
 			   "%lld.U%llxR%u.%s", (long long)(info->stored_wall_ms / 1000),
 			   (unsigned long long)info->uid,
-			   delivery->transaction->recipients[delivery->at].index,
+			   delivery->handover->recipients[delivery->at].index,
 			   delivery->writer->hostname);
 
 	return len > 0 && (size_t)len < sizeof(delivery->file.name);
@@ -448,8 +447,8 @@ name_set(struct maildir_delivery *delivery)
 static void
 recipient_begin(struct maildir_delivery *delivery)
 {
-	const struct transaction *transaction = delivery->transaction;
-	struct span to = smtp_transaction_recipient_get(transaction, delivery->at)->address;
+	const struct handover *handover = delivery->handover;
+	struct span to = handover_recipient_get(handover, delivery->at)->address;
 	struct maildir_file *file = &delivery->file;
 
 	*file = (struct maildir_file){
@@ -464,22 +463,22 @@ recipient_begin(struct maildir_delivery *delivery)
 		      "Return-Path: <" SPAN_FMT ">\n"
 		      "X-Original-To: " SPAN_FMT "\n"
 		      "Delivered-To: " SPAN_FMT "\n",
-		      SPAN_ARG(transaction->envelope->sender), SPAN_ARG(to), SPAN_ARG(to));
+		      SPAN_ARG(handover->envelope->sender), SPAN_ARG(to), SPAN_ARG(to));
 	file->runs[file->run_count++] = buffer_span(&delivery->header);
-	body_source_start(&delivery->body, transaction->message, body_arrived);
+	body_source_start(&delivery->body, handover->message, body_arrived);
 	body_order(delivery);
 }
 
 void
 maildir_deliver(struct maildir_writer *writer, struct maildir *maildir,
-		struct transaction *transaction,
-		void (*done)(void *context, struct transaction *transaction), void *context)
+		struct handover *handover,
+		void (*done)(void *context, struct handover *handover), void *context)
 {
 	struct maildir_delivery *delivery = memory_new(sizeof(*delivery));
 
 	delivery->writer = writer;
 	delivery->maildir = maildir;
-	delivery->transaction = transaction;
+	delivery->handover = handover;
 	delivery->done = done;
 	delivery->context = context;
 	buffer_init(&delivery->header, HEADER_MAX);
@@ -577,7 +576,7 @@ maildir_writer_free(struct maildir_writer **writer)
 
 		if (delivery->file.fd != NO_FILE)
 			file_drop(&delivery->file);
-		smtp_transaction_free(&delivery->transaction);
+		handover_free(&delivery->handover);
 		delivery_drop(delivery);
 	}
 	free((*writer)->hostname);

@@ -10,9 +10,9 @@
 #ifndef RELAYD_DELIVERY_MAILDIR_H
 #define RELAYD_DELIVERY_MAILDIR_H
 
-#include "delivery/transaction.h"
+#include "delivery/handover.h"
 
-#define MAILDIR_TRANSACTIONS_MAX 64 /* at once, of one route */
+#define MAILDIR_HANDOVERS_MAX 64 /* at once, of one route */
 
 /* The thread. */
 struct maildir_writer;
@@ -23,7 +23,7 @@ struct maildir_writer *maildir_writer_new(struct loop *loop, struct span hostnam
 
 /*
  * Break off: waits for the one system call that may be under way. done is not called;
- * transactions that were taken are freed.
+ * handovers that were taken are freed.
  */
 void maildir_writer_free(struct maildir_writer **writer);
 
@@ -38,12 +38,12 @@ struct maildir *maildir_open(struct span path, struct fault *fault);
 void maildir_close(struct maildir **maildir);
 
 /*
- * Deliver (takes the transaction until done): one file for each recipient. done comes from a
+ * Deliver (takes the handover until done): one file for each recipient. done comes from a
  * later turn, with every result set.
  */
 void maildir_deliver(struct maildir_writer *writer, struct maildir *maildir,
-		     struct transaction *transaction,
-		     void (*done)(void *context, struct transaction *transaction),
+		     struct handover *handover,
+		     void (*done)(void *context, struct handover *handover),
 		     void *context);
 
 #endif

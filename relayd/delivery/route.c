@@ -28,6 +28,9 @@ route_check(const struct route_settings *route, struct fault *fault)
 	if (route->next_hop_count == 0)
 		return fault_say(fault, "route " SPAN_FMT ": neither next hops nor a Maildir",
 				 SPAN_ARG(route->name));
+	if (route->connections_max == 0)
+		return fault_say(fault, "route " SPAN_FMT ": no connections are allowed",
+				 SPAN_ARG(route->name));
 	for (size_t i = 0; i < route->next_hop_count; i++) {
 		if (route->next_hops[i].is_mx)
 			return fault_say(fault,

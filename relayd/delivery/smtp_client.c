@@ -32,19 +32,19 @@ client_wait(struct smtp_client *client, int64_t delay_ms)
  * is untried. So is the one behind the dot: not an octet of its message was sent.
  */
 static void
-transactions_cut(struct smtp_client *client, struct envelope_progress now,
-		 struct transaction *next, bool was_untouched, struct span why)
+handovers_cut(struct smtp_client *client, struct envelope_progress now,
+		 struct handover *next, bool was_untouched, struct span why)
 {
 	const struct smtp_client_events *events = client->environment->events;
 
-	if (now.transaction != NULL) {
-		now.transaction->was_cut = !was_untouched;
-		smtp_transaction_settle(now.transaction,
+	if (now.handover != NULL) {
+		now.handover->was_cut = !was_untouched;
+		handover_settle(now.handover,
 				   was_untouched ? RESULT_UNTRIED : RESULT_DEFERRED, why);
-		events->finished(client, now.transaction);
+		events->finished(client, now.handover);
 	}
 	if (next != NULL) {
-		smtp_transaction_settle(next, RESULT_UNTRIED, why);
+		handover_settle(next, RESULT_UNTRIED, why);
 		events->finished(client, next);
 	}
 }
@@ -57,10 +57,10 @@ client_end(struct smtp_client *client, struct span why)
 			     client->transactions > 1;
 	bool is_orderly = client->state == CLIENT_IDLE || client->state == CLIENT_QUIT;
 	struct envelope_progress now = client->now;
-	struct transaction *next = client->next.transaction;
+	struct handover *next = client->next.handover;
 
 	smtp_client_close(client);
-	transactions_cut(client, now, next, was_untouched, why);
+	handovers_cut(client, now, next, was_untouched, why);
 	client->environment->events->ended(client, was_greeted,
 					   is_orderly ? (struct span){ NULL, 0 } : why);
 }
@@ -83,7 +83,7 @@ client_occupation(const struct smtp_client *client)
 			return "while waiting for the reply to RSET";
 		if (client->now.answered == 0)
 			return "while waiting for the reply to MAIL";
-		if (client->now.answered <= client->now.transaction->recipient_count)
+		if (client->now.answered <= client->now.handover->recipient_count)
 			return "while waiting for the reply to RCPT";
 		return "while waiting for the reply to DATA";
 	case CLIENT_BODY_DUE:
@@ -138,9 +138,9 @@ client_end_reply(struct smtp_client *client)
 /* ---- Commands ---- */
 
 static void
-sender_compose(const struct smtp_client *client, const struct transaction *transaction)
+sender_compose(const struct smtp_client *client, const struct handover *handover)
 {
-	const struct envelope *envelope = transaction->envelope;
+	const struct envelope *envelope = handover->envelope;
 	unsigned offers = client->ehlo.offers;
 	struct buffer *out = client->environment->scratch;
 
@@ -149,7 +149,7 @@ sender_compose(const struct smtp_client *client, const struct transaction *trans
 	buffer_append_text(out, ">");
 	if (offers & EHLO_SIZE)
 		buffer_printf(out, " SIZE=%llu",
-			      (unsigned long long)spool_message_info(transaction->message)
+			      (unsigned long long)spool_message_info(handover->message)
 				  ->body_octets);
 	if ((offers & EHLO_8BITMIME) && envelope->body == BODY_8BITMIME)
 		buffer_append_text(out, " BODY=8BITMIME");
@@ -209,13 +209,13 @@ recipient_compose(const struct smtp_client *client,
 static void
 command_compose(const struct smtp_client *client, struct envelope_progress *progress)
 {
-	const struct transaction *transaction = progress->transaction;
+	const struct handover *handover = progress->handover;
 	size_t command = progress->written++;
 
 	if (command == 0)
-		sender_compose(client, transaction);
-	else if (command <= transaction->recipient_count)
-		recipient_compose(client, smtp_transaction_recipient_get(transaction, command - 1));
+		sender_compose(client, handover);
+	else if (command <= handover->recipient_count)
+		recipient_compose(client, handover_recipient_get(handover, command - 1));
 	else
 		buffer_append_text(client->environment->scratch, "DATA\r\n");
 }
@@ -226,7 +226,7 @@ commands_write(struct smtp_client *client, struct envelope_progress *progress)
 {
 	struct buffer *out = client->environment->scratch;
 	bool is_pipelined = client->ehlo.offers & EHLO_PIPELINING;
-	size_t commands = progress->transaction->recipient_count + 2;
+	size_t commands = progress->handover->recipient_count + 2;
 
 	buffer_clear(out);
 	if (progress->is_reset_due && progress->written == 0)
@@ -270,13 +270,13 @@ client_rest(struct smtp_client *client)
  * the order of its replies; often it is 421 and the connection's end.
  */
 static void
-smtp_transaction_finish(struct smtp_client *client)
+handover_finish(struct smtp_client *client)
 {
-	struct transaction *transaction = client->now.transaction;
+	struct handover *handover = client->now.handover;
 
 	client->now = client->next;
-	client->next = (struct envelope_progress){ .transaction = NULL };
-	if (client->now.transaction != NULL) {
+	client->next = (struct envelope_progress){ .handover = NULL };
+	if (client->now.handover != NULL) {
 		client->state = CLIENT_ENVELOPE;
 		client_wait(client, client->environment->timeouts->mail_ms);
 	} else {
@@ -284,11 +284,11 @@ smtp_transaction_finish(struct smtp_client *client)
 	}
 	if (client->state == CLIENT_IDLE && client->unread_octets > 0) {
 		smtp_client_close(client);
-		client->environment->events->finished(client, transaction);
+		client->environment->events->finished(client, handover);
 		client->environment->events->ended(client, true, (struct span){ NULL, 0 });
 		return;
 	}
-	client->environment->events->finished(client, transaction);
+	client->environment->events->finished(client, handover);
 }
 
 /* ---- Replies before any transaction ---- */
@@ -354,7 +354,7 @@ reply_settle(struct smtp_client *client)
 {
 	char words[WHY_MAX];
 
-	smtp_transaction_settle(client->now.transaction, result_of_code(client->parser.code),
+	handover_settle(client->now.handover, result_of_code(client->parser.code),
 			   reply_words(client, words));
 }
 
@@ -372,24 +372,24 @@ is_too_many(const struct smtp_client *client)
 	if (reply->enhanced.class != 0 &&
 	    !(reply->enhanced.subject == 5 && reply->enhanced.detail == 3))
 		return false;
-	return smtp_transaction_accepted_count(client->now.transaction) > 0;
+	return handover_accepted_count(client->now.handover) > 0;
 }
 
 static void
 recipient_replied(struct smtp_client *client, size_t at)
 {
-	struct transaction *transaction = client->now.transaction;
+	struct handover *handover = client->now.handover;
 	unsigned code = client->parser.code;
 	char words[WHY_MAX];
 
 	if (!client->now.is_sender_accepted)
 		return; /* everyone has MAIL's reply already */
 	if (reply_code_is_positive(code))
-		transaction->recipients[at].is_accepted = true;
+		handover->recipients[at].is_accepted = true;
 	else if (is_too_many(client))
-		transaction->recipients[at].result = RESULT_UNTRIED;
+		handover->recipients[at].result = RESULT_UNTRIED;
 	else
-		smtp_transaction_settle_one(transaction, at, result_of_code(code),
+		handover_settle_one(handover, at, result_of_code(code),
 				       reply_words(client, words));
 }
 
@@ -418,7 +418,7 @@ data_replied(struct smtp_client *client)
 	if (client->parser.code == 354) {
 		if (!client->now.is_sender_accepted)
 			client_end_at(client, "4.5.0 protocol error: 354 without a sender");
-		else if (smtp_transaction_accepted_count(client->now.transaction) == 0)
+		else if (handover_accepted_count(client->now.handover) == 0)
 			nothing_send(client);
 		else
 			client->state = CLIENT_BODY_DUE;
@@ -430,7 +430,7 @@ data_replied(struct smtp_client *client)
 	}
 	reply_settle(client);
 	client->needs_reset = client->now.is_sender_accepted;
-	smtp_transaction_finish(client);
+	handover_finish(client);
 }
 
 /* One command at a time: is there any point in the next? */
@@ -438,14 +438,14 @@ static void
 envelope_continue(struct smtp_client *client)
 {
 	struct envelope_progress *now = &client->now;
-	const struct transaction *transaction = now->transaction;
+	const struct handover *handover = now->handover;
 
 	if (!now->is_sender_accepted) {
-		smtp_transaction_finish(client);
-	} else if (now->answered == transaction->recipient_count + 1 &&
-		   smtp_transaction_accepted_count(transaction) == 0) {
+		handover_finish(client);
+	} else if (now->answered == handover->recipient_count + 1 &&
+		   handover_accepted_count(handover) == 0) {
 		client->needs_reset = true;
-		smtp_transaction_finish(client);
+		handover_finish(client);
 	} else {
 		commands_write(client, now);
 	}
@@ -455,7 +455,7 @@ static void
 envelope_wait(struct smtp_client *client)
 {
 	const struct smtp_client_timeouts *timeouts = client->environment->timeouts;
-	size_t recipients = client->now.transaction->recipient_count;
+	size_t recipients = client->now.handover->recipient_count;
 
 	if (client->now.answered == 0)
 		client_wait(client, timeouts->mail_ms);
@@ -492,7 +492,7 @@ envelope_replied(struct smtp_client *client)
 	}
 
 	size_t command = now->answered;
-	size_t recipients = now->transaction->recipient_count;
+	size_t recipients = now->handover->recipient_count;
 
 	if (command <= recipients && client->parser.code < 400 && client->parser.code >= 300) {
 		client_end_at(client, "4.5.0 protocol error: a 3xx reply");
@@ -571,9 +571,9 @@ static void
 body_arrived(struct body_source *body, struct span run, struct fault *fault)
 {
 	struct smtp_client *client = LIST_OWNER(body, struct smtp_client, body);
-	char why[WHY_MAX];
 
 	if (run.ptr == NULL) {
+		char why[WHY_MAX];
 		int len = snprintf(why, sizeof(why), "4.3.0 could not read the message: %s",
 				   fault_text(fault));
 		client_end(client, (struct span){ why, (size_t)len });
@@ -592,7 +592,7 @@ body_begin(struct smtp_client *client)
 	}
 	client->state = CLIENT_BODY;
 	dot_stuff_init(&client->stuff);
-	body_source_start(&client->body, client->now.transaction->message, body_arrived);
+	body_source_start(&client->body, client->now.handover->message, body_arrived);
 	block_wait(client);
 	body_continue(client);
 }
@@ -626,7 +626,7 @@ message_replied(struct smtp_client *client)
 		client_end_at(client, "4.5.0 protocol error: a 3xx reply");
 	} else {
 		reply_settle(client);
-		smtp_transaction_finish(client);
+		handover_finish(client);
 	}
 }
 
@@ -721,9 +721,9 @@ static void
 client_connected(struct stream *stream, int error)
 {
 	struct smtp_client *client = client_of(stream);
-	char why[128];
 
 	if (error != 0) {
+		char why[128];
 		int len = snprintf(why, sizeof(why), "4.4.1 %s", strerror(error));
 
 		client_end(client, (struct span){ why, (size_t)len });
@@ -812,7 +812,7 @@ smtp_client_has_room(const struct smtp_client *client)
 		return false;
 	if (client->state == CLIENT_IDLE)
 		return true;
-	return client->state == CLIENT_DOT && client->next.transaction == NULL &&
+	return client->state == CLIENT_DOT && client->next.handover == NULL &&
 	       (client->ehlo.offers & EHLO_PIPELINING) != 0;
 }
 
@@ -845,7 +845,7 @@ smtp_client_must_refuse(const struct smtp_client *client, const struct envelope 
 }
 
 void
-smtp_client_give(struct smtp_client *client, struct transaction *transaction)
+smtp_client_give(struct smtp_client *client, struct handover *handover)
 {
 	assert(smtp_client_has_room(client));
 
@@ -853,7 +853,7 @@ smtp_client_give(struct smtp_client *client, struct transaction *transaction)
 	    client->state == CLIENT_IDLE ? &client->now : &client->next;
 
 	*progress = (struct envelope_progress){
-		.transaction = transaction,
+		.handover = handover,
 		.is_reset_due = client->needs_reset,
 	};
 	client->needs_reset = false;
@@ -884,6 +884,6 @@ smtp_client_close(struct smtp_client *client)
 		body_source_stop(&client->body);
 	stream_close(&client->stream);
 	client->state = CLIENT_CLOSED;
-	client->now.transaction = NULL;
-	client->next.transaction = NULL;
+	client->now.handover = NULL;
+	client->next.handover = NULL;
 }

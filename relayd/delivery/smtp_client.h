@@ -3,7 +3,8 @@
  * One connection to a next hop: the client's side of SMTP (RFC 5321) with PIPELINING
  * (RFC 2920), SIZE (1870), 8BITMIME (6152), SMTPUTF8 (6531), DSN (3461), ENHANCEDSTATUSCODES
  * (2034) and LIMITS (9422). It knows nothing of routes and queues: its owner connects it,
- * gives it one transaction after another and hears what became of each.
+ * gives it one handover after another, each a transaction of the protocol, and hears what
+ * became of each.
  *
  * Where the server offers PIPELINING the whole envelope goes in one write, and the envelope
  * of the next transaction right behind the dot of the one before it.
@@ -16,7 +17,7 @@
 #define RELAYD_DELIVERY_SMTP_CLIENT_H
 
 #include "delivery/body_source.h"
-#include "delivery/transaction.h"
+#include "delivery/handover.h"
 #include "net/stream.h"
 #include "smtp/dot_stuff.h"
 #include "smtp/reply.h"
@@ -48,7 +49,7 @@ struct smtp_client_events {
 	void (*has_room)(struct smtp_client *client);
 
 	/* A transaction is over and every recipient has its result; it is the owner's again. */
-	void (*finished)(struct smtp_client *client, struct transaction *transaction);
+	void (*finished)(struct smtp_client *client, struct handover *handover);
 
 	/*
 	 * The connection is gone; nothing is called any more. was_greeted false: it never
@@ -87,7 +88,7 @@ enum smtp_client_state {
 
 /* How far the envelope of a transaction has come: MAIL is command 0, DATA the last. */
 struct envelope_progress {
-	struct transaction *transaction; /* NULL: none */
+	struct handover *handover; /* NULL: none */
 	size_t written;			 /* commands */
 	size_t answered;
 	bool is_sender_accepted;
@@ -153,7 +154,7 @@ bool smtp_client_must_refuse(const struct smtp_client *client,
 			     const struct envelope *envelope, struct span *reply);
 
 /* Give a transaction (takes it until finished). Only when there is room. */
-void smtp_client_give(struct smtp_client *client, struct transaction *transaction);
+void smtp_client_give(struct smtp_client *client, struct handover *handover);
 
 /* Say QUIT; ended comes when it is answered, or soon. Only when idle. */
 void smtp_client_quit(struct smtp_client *client);

@@ -361,14 +361,16 @@ static const struct span boss[] = { SPAN_LITERAL("boss@partner.example") };
 static const struct next_hop_settings hop = { .host = SPAN_LITERAL("192.0.2.1"), .port = 25 };
 
 static const struct route_settings routes[] = {
-	{ .name = SPAN_LITERAL("named"), .next_hops = &hop, .next_hop_count = 1 },
+	{ .name = SPAN_LITERAL("named"), .next_hops = &hop, .next_hop_count = 1,
+	  .connections_max = 1 },
 	{ .name = SPAN_LITERAL("any"), .recipients = { any, 1 }, .next_hops = &hop,
-	  .next_hop_count = 1 },
-	{ .name = SPAN_LITERAL("again"), .recipients = { any, 1 }, .maildir = SPAN_LITERAL("/x") },
+	  .next_hop_count = 1, .connections_max = 1 },
+	{ .name = SPAN_LITERAL("again"), .recipients = { any, 1 },
+	  .maildir = SPAN_LITERAL("/x") },
 	{ .name = SPAN_LITERAL("partners"), .recipients = { partners, 2 }, .next_hops = &hop,
-	  .next_hop_count = 1 },
+	  .next_hop_count = 1, .connections_max = 1 },
 	{ .name = SPAN_LITERAL("boss"), .recipients = { boss, 1 }, .next_hops = &hop,
-	  .next_hop_count = 1 },
+	  .next_hop_count = 1, .connections_max = 1 },
 };
 
 static const struct choice {
@@ -422,11 +424,13 @@ static const struct next_hop_settings mx = { .is_mx = true, .port = 25 };
 
 static const struct route_settings bad_routes[] = {
 	{ .name = SPAN_LITERAL("nowhere") },
-	{ .name = SPAN_LITERAL("mx"), .next_hops = &mx, .next_hop_count = 1 },
+	{ .name = SPAN_LITERAL("mx"), .next_hops = &mx, .next_hop_count = 1,
+	  .connections_max = 1 },
 	{ .name = SPAN_LITERAL("tls"), .next_hops = &hop, .next_hop_count = 1,
-	  .tls = ROUTE_TLS_VERIFY },
+	  .connections_max = 1, .tls = ROUTE_TLS_VERIFY },
+	{ .name = SPAN_LITERAL("still"), .next_hops = &hop, .next_hop_count = 1 },
 	{ .name = SPAN_LITERAL("pattern"), .recipients = { bad_pattern, 1 }, .next_hops = &hop,
-	  .next_hop_count = 1 },
+	  .next_hop_count = 1, .connections_max = 1 },
 };
 
 START_TEST(refuses_a_route_that_cannot_work)
