@@ -434,11 +434,15 @@ start_find(int fd, off_t size, int64_t since_ms, char *block)
 	return low;
 }
 
+/* Scan a file, from no earlier than an offset, which need not begin a line. */
 static bool
-file_scan(struct scan *scan, int fd, off_t size, struct buffer *kept)
+file_scan(struct scan *scan, int fd, off_t from, off_t size, struct buffer *kept)
 {
 	char *first = buffer_reserve(kept, BLOCK_OCTETS);
 	off_t at = start_find(fd, size, scan->filter->since_ms, first);
+
+	if (at < from)
+		at = from;
 	bool is_within_line = at > 0;
 
 	scan->is_past = false;
@@ -634,6 +638,20 @@ file_is_wanted(const struct trail *trail, size_t i, const struct audit_filter *f
 	return !ends_before && !begins_after;
 }
 
+/* Where to begin in file i when only the newest octets of the trail are wanted. */
+static off_t
+file_from(const struct trail *trail, size_t i, uint64_t newest_octets)
+{
+	uint64_t later = 0;
+
+	for (size_t n = i + 1; n < trail->count; n++)
+		later += (uint64_t)trail->files[n].size;
+	uint64_t wanted = newest_octets > later ? newest_octets - later : 0;
+	uint64_t size = (uint64_t)trail->files[i].size;
+
+	return newest_octets == 0 || wanted >= size ? 0 : (off_t)(size - wanted);
+}
+
 bool
 audit_query(const char *state_directory, const struct audit_filter *filter, audit_seen *seen,
 	    void *context, struct audit_tally *tally, struct fault *fault)
@@ -652,10 +670,16 @@ audit_query(const char *state_directory, const struct audit_filter *filter, audi
 	for (size_t i = 0; succeeded && i < trail.count && !scan.is_stopped; i++) {
 		if (!file_is_wanted(&trail, i, filter))
 			continue;
+		const struct trail_file *file = &trail.files[i];
+		off_t from = file_from(&trail, i, filter->newest_octets);
+
 		tally->files++;
-		succeeded = file_scan(&scan, trail.files[i].fd, trail.files[i].size, &kept);
+		tally->is_cut = tally->is_cut || from > 0;
+		if (from == file->size)
+			continue;
+		succeeded = file_scan(&scan, file->fd, from, file->size, &kept);
 		if (!succeeded)
-			fault_setf(fault, "read %s", trail.files[i].name);
+			fault_setf(fault, "read %s", file->name);
 	}
 	trail_reset(&trail);
 	buffer_reset(&kept);

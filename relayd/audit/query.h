@@ -53,6 +53,7 @@ struct audit_filter {
 	struct span reason; /* a token, or its first part: "evidence" */
 	struct span verdict, grant, connector, event;
 	struct span id; /* of an attempt, a transaction (with all of it) or a session */
+	uint64_t newest_octets; /* look only at so much of the trail's end; 0: at all of it */
 };
 
 struct audit_tally {
@@ -60,6 +61,7 @@ struct audit_tally {
 	uint64_t files_compressed; /* not read */
 	uint64_t records;	   /* seen by the callee */
 	uint64_t torn;		   /* pieces of lines that are no records */
+	bool is_cut;		   /* older octets were not looked at (newest_octets) */
 };
 
 /* Told of one record, borrowed for the call; false stops the query. */

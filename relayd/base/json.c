@@ -8,49 +8,14 @@
 
 #define REPLACEMENT "\\ufffd"
 
-static char *
-bytes_put(char *at, const char *bytes, size_t len)
-{
-	if (len > 0)
-		memcpy(at, bytes, len);
-	return at + len;
-}
-
-/*
- * Room for a member whose value takes octets, with its key (ptr NULL: none) already written in
- * front; NULL, and nothing written, when it does not fit. The caller writes exactly that many.
- */
-static inline char *
-member_put(struct json *j, struct span key, size_t octets)
-{
-	struct buffer *out = j->out;
-	size_t whole = (j->needs_comma ? 1 : 0) + (key.ptr == NULL ? 0 : key.len + 3) + octets;
-	char *at = out->room - out->len > whole ? out->ptr + out->len :
-						  buffer_reserve(out, whole);
-
-	if (at == NULL)
-		return NULL;
-	out->len += whole;
-	if (j->needs_comma)
-		*at++ = ',';
-	j->needs_comma = true;
-	if (key.ptr != NULL) {
-		*at++ = '"';
-		at = bytes_put(at, key.ptr, key.len);
-		*at++ = '"';
-		*at++ = ':';
-	}
-	return at;
-}
-
 /* A value whose text needs no escaping. */
 static void
 literal_put(struct json *j, const char *key, struct span text)
 {
-	char *at = member_put(j, span_of(key), text.len);
+	char *at = json_member(j, key, text.len);
 
-	if (at != NULL)
-		(void)bytes_put(at, text.ptr, text.len);
+	if (at != NULL && text.len > 0)
+		memcpy(at, text.ptr, text.len);
 }
 
 static void
@@ -91,25 +56,9 @@ json_array_end(struct json *j)
 	close_put(j, ']');
 }
 
-#define EACH_BYTE(c) (UINT64_C(0x0101010101010101) * (c))
-#define HIGH_BITS    EACH_BYTE(0x80)
-
-/* High bits set where a byte of x is zero; only above such a byte may others be set too. */
-static inline uint64_t
-zero_bytes(uint64_t x)
-{
-	return (x - EACH_BYTE(1)) & ~x & HIGH_BITS;
-}
-
-/* Does any of eight bytes need a closer look: control, 0x7f and up, quote, backslash? */
-static inline bool
-word_is_plain(uint64_t x)
-{
-	uint64_t low = (x - EACH_BYTE(0x20)) & ~x & HIGH_BITS;
-
-	return ((x & HIGH_BITS) | low | zero_bytes(x ^ EACH_BYTE(0x7f)) |
-		zero_bytes(x ^ EACH_BYTE('"')) | zero_bytes(x ^ EACH_BYTE('\\'))) == 0;
-}
+/* Sixteen octets at once, in whatever registers the machine has. */
+#define BLOCK_OCTETS 16
+typedef unsigned char block __attribute__((vector_size(BLOCK_OCTETS)));
 
 static inline bool
 byte_is_plain(unsigned char c)
@@ -117,35 +66,67 @@ byte_is_plain(unsigned char c)
 	return c >= 0x20 && c < 0x7f && c != '"' && c != '\\';
 }
 
-/* Copy the eight bytes at from when all of them are plain. */
+/* byte_is_plain of all of them. */
 static inline bool
-word_copy(char *at, const char *from)
+block_is_plain(block x)
 {
-	uint64_t word;
+	const block quote = (block){ 0 } + (unsigned char)'"';
+	const block backslash = (block){ 0 } + (unsigned char)'\\';
+	const block lowest = (block){ 0 } + (unsigned char)0x20;
+	const block width = (block){ 0 } + (unsigned char)(0x7e - 0x20);
+	uint64_t bad[2];
+	__typeof__(x == quote) marks = (x == quote) | (x == backslash) | (x - lowest > width);
 
-	memcpy(&word, from, sizeof(word));
-	if (!word_is_plain(word))
+	memcpy(bad, &marks, sizeof(bad));
+	return (bad[0] | bad[1]) == 0;
+}
+
+static inline bool
+block_copy(char *at, const char *from)
+{
+	block x;
+
+	memcpy(&x, from, sizeof(x));
+	if (!block_is_plain(x))
 		return false;
-	memcpy(at, &word, sizeof(word));
+	memcpy(at, &x, sizeof(x));
 	return true;
 }
 
-/*
- * Copy bytes as long as they need no escaping, eight at a time while it lasts; there is room
- * for all of s. How many were copied.
- */
-static size_t
-plain_copy(char *at, struct span s)
+/* Copy a text shorter than a block whose first and last half octets make up all of it. */
+static inline bool
+halves_copy(char *at, struct span s, size_t half)
 {
-	const size_t step = sizeof(uint64_t);
+	char both[BLOCK_OCTETS];
+	block x;
+
+	memset(both, ' ', sizeof(both));
+	memcpy(both, s.ptr, half);
+	memcpy(both + half, s.ptr + s.len - half, half);
+	memcpy(&x, both, sizeof(x));
+	if (!block_is_plain(x))
+		return false;
+	memcpy(at, both, half);
+	memcpy(at + s.len - half, both + half, half);
+	return true;
+}
+
+size_t
+json_plain_copy(char *at, struct span s)
+{
+	const size_t step = BLOCK_OCTETS;
 	size_t i = 0;
 
-	while (s.len - i >= step && word_copy(at + i, s.ptr + i))
-		i += step;
-	/* what is left of a longer text ends with eight bytes, some of which were copied */
-	if (s.len - i < step && s.len >= step &&
-	    word_copy(at + s.len - step, s.ptr + s.len - step))
+	if (s.len >= step) {
+		while (s.len - i >= step && block_copy(at + i, s.ptr + i))
+			i += step;
+		/* what is left ends with a block, some of which was copied already */
+		if (s.len - i < step && block_copy(at + s.len - step, s.ptr + s.len - step))
+			return s.len;
+	} else if ((s.len >= 8 && halves_copy(at, s, 8)) ||
+		   (s.len >= 4 && s.len < 8 && halves_copy(at, s, 4))) {
 		return s.len;
+	}
 	while (i < s.len && byte_is_plain((unsigned char)s.ptr[i])) {
 		at[i] = s.ptr[i];
 		i++;
@@ -176,19 +157,8 @@ escape_put(struct json *j, struct span value)
 }
 
 void
-json_text_under(struct json *j, struct span key, struct span value)
+json_text_rest(struct json *j, struct span value, size_t run)
 {
-	char *at = member_put(j, key, value.len + 2);
-
-	if (at == NULL)
-		return;
-	*at++ = '"';
-	size_t run = plain_copy(at, value);
-
-	if (run == value.len) {
-		at[run] = '"';
-		return;
-	}
 	/* the rest does not go in as it is: give its room back, and go on piece by piece */
 	j->out->len -= value.len - run + 1;
 	value = span_skip(value, run);
@@ -198,17 +168,11 @@ json_text_under(struct json *j, struct span key, struct span value)
 
 		if (place == NULL)
 			return;
-		run = plain_copy(place, value);
+		run = json_plain_copy(place, value);
 		buffer_claim(j->out, run);
 		value = span_skip(value, run);
 	}
 	buffer_append_byte(j->out, '"');
-}
-
-void
-json_cstring(struct json *j, const char *key, const char *value)
-{
-	json_text(j, key, span_of(value));
 }
 
 void

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 
 #define LIMIT_MAX 10000000
+#define NEWEST_OCTETS (4U << 20) /* of the trail, for a first look at its newest records */
+#define NEWEST_GROWTH 8		 /* how much more for the next look, when that was not enough */
 
 /* The filters as they were given. */
 struct arguments {
@@ -68,23 +70,56 @@ record_take(void *context, const struct audit_record *record)
 	return true;
 }
 
+static size_t
+ring_count(const struct listing *listing)
+{
+	return listing->seen < listing->limit ? listing->seen : listing->limit;
+}
+
+static void
+ring_clear(struct listing *listing)
+{
+	for (size_t i = 0; i < ring_count(listing); i++) {
+		free((void *)(uintptr_t)listing->ring[i].ptr);
+		listing->ring[i].ptr = NULL;
+	}
+	listing->seen = 0;
+}
+
 static void
 ring_print(struct listing *listing)
 {
-	size_t count = listing->seen < listing->limit ? listing->seen : listing->limit;
 	struct arena arena;
 
 	arena_init(&arena, 4096);
-	for (size_t i = listing->seen - count; i < listing->seen; i++) {
-		struct span *line = &listing->ring[i % listing->limit];
+	for (size_t i = listing->seen - ring_count(listing); i < listing->seen; i++) {
 		struct audit_record record;
 
-		if (audit_record_read(*line, &arena, &record) == PARSE_OK)
+		if (audit_record_read(listing->ring[i % listing->limit], &arena, &record) ==
+		    PARSE_OK)
 			record_print(listing, &record);
-		free((void *)(uintptr_t)line->ptr);
 		arena_reset(&arena);
 	}
-	free(listing->ring);
+	ring_clear(listing);
+}
+
+/* The newest records stand at the end: look there first, and further back as needed. */
+static bool
+newest_query(const char *state_directory, const struct audit_filter *filter,
+	     struct listing *listing, struct audit_tally *tally, struct fault *fault)
+{
+	struct audit_filter part = *filter;
+
+	part.newest_octets = NEWEST_OCTETS;
+	listing->ring = memory_new_array(listing->limit, sizeof(*listing->ring));
+	for (;;) {
+		if (!audit_query(state_directory, &part, record_take, listing, tally, fault))
+			return false;
+		if (ring_count(listing) == listing->limit || !tally->is_cut)
+			return true;
+		ring_clear(listing);
+		part.newest_octets *= NEWEST_GROWTH;
+	}
 }
 
 static int
@@ -169,15 +204,16 @@ records_list(struct relayctl *ctl, const struct audit_filter *filter, size_t lim
 
 	if (status != GO_ON)
 		return status;
-	if (limit > 0)
-		listing.ring = memory_new_array(limit, sizeof(*listing.ring));
 	columns_init(&listing.columns, titles, ARRAY_LEN(titles));
 	bool succeeded =
-	    audit_query(state_directory, filter, record_take, &listing, &tally, &fault);
+	    limit == 0 ?
+		audit_query(state_directory, filter, record_take, &listing, &tally, &fault) :
+		newest_query(state_directory, filter, &listing, &tally, &fault);
 
 	if (limit > 0)
 		ring_print(&listing);
 	columns_end(&listing.columns);
+	free(listing.ring);
 	if (!succeeded)
 		return trouble_say(ctl, "%s", fault_text(&fault));
 	if (tally.torn > 0 || tally.files_compressed > 0)

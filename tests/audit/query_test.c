@@ -358,6 +358,30 @@ START_TEST(a_long_file_is_searched_by_time_and_read_across_blocks)
 }
 END_TEST
 
+START_TEST(only_the_newest_octets_are_looked_at_when_that_is_asked)
+{
+	char older[600];
+	size_t line = strlen(RECORD("A", "01") "\n");
+	const struct { uint64_t octets; const char *ids; bool is_cut; } cases[] = {
+		{ 1, "", true }, { line, "", true }, { line + 1, "D", true },
+		{ 2 * line - 1, "D", true }, { 2 * line, "C D", true },
+		{ 2 * line + 1, "C D", true }, { 3 * line + 1, "B C D", true },
+		{ 4 * line, "A B C D", false }, { 0, "A B C D", false },
+	};
+
+	(void)snprintf(older, sizeof(older), "%s/audit.jsonl.1", place.audit);
+	file_append(older, RECORD("A", "01") "\n" RECORD("B", "02") "\n");
+	file_append(place.file, RECORD("C", "03") "\n" RECORD("D", "04") "\n");
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		const struct audit_filter filter = { .newest_octets = cases[i].octets };
+		struct audit_tally tally = query_expect(&filter, cases[i].ids);
+
+		ck_assert_int_eq(tally.is_cut, cases[i].is_cut);
+		ck_assert_uint_eq(tally.torn, 0);
+	}
+}
+END_TEST
+
 START_TEST(a_file_without_newlines_is_given_up_and_the_rest_read)
 {
 	const struct audit_filter all = { .since_ms = 0 };
@@ -409,6 +433,7 @@ main(void)
 	tcase_add_test(tc, a_reader_that_has_enough_stops_the_query);
 	tcase_add_test(tc, no_trail_is_a_fault_and_an_empty_one_is_not);
 	tcase_add_test(tc, a_long_file_is_searched_by_time_and_read_across_blocks);
+	tcase_add_test(tc, only_the_newest_octets_are_looked_at_when_that_is_asked);
 	tcase_add_test(tc, a_file_without_newlines_is_given_up_and_the_rest_read);
 	tcase_add_test(tc, ids_are_read_as_people_say_them);
 	tcase_set_timeout(tc, 60);

@@ -169,25 +169,35 @@ START_TEST(json_text_is_one_line_of_valid_utf8_whatever_goes_in)
 }
 END_TEST
 
-START_TEST(json_finds_what_needs_escaping_at_every_place_of_a_long_text)
+/* Does a text of len tildes with the byte at one place come out right? */
+static bool
+json_survives(unsigned byte, size_t len, size_t at)
+{
+	char in[48];
+	struct buffer out;
+	struct json j = json_on(&out);
+	bool is_plain = byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
+
+	memset(in, '~', sizeof(in));
+	in[at] = (char)byte;
+	buffer_init(&out, 100);
+	json_text(&j, NULL, (struct span){ in, len });
+	bool ok = !out.is_over && (out.len == len + 2) == is_plain && out.ptr[0] == '"' &&
+		  out.ptr[out.len - 1] == '"' && memcmp(out.ptr + 1, in, at) == 0 &&
+		  memcmp(out.ptr + out.len - (len - at), in + at + 1, len - at - 1) == 0 &&
+		  out.ptr[1 + at] == (is_plain ? (char)byte : '\\');
+	buffer_reset(&out);
+	return ok;
+}
+
+START_TEST(json_finds_what_needs_escaping_at_every_place_of_every_length)
 {
 	for (unsigned byte = 0; byte < 256; byte++) {
-		for (size_t at = 0; at < 24; at++) {
-			char in[24];
-			struct buffer out;
-			struct json j = json_on(&out);
-			bool is_plain = byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
-
-			memset(in, '~', sizeof(in));
-			in[at] = (char)byte;
-			buffer_init(&out, 100);
-			json_text(&j, NULL, (struct span){ in, sizeof(in) });
-			ck_assert_uint_eq(out.len == sizeof(in) + 2, is_plain);
-			for (size_t i = 0; i < at; i++)
-				ck_assert_int_eq(out.ptr[1 + i], '~');
-			ck_assert(is_plain ? out.ptr[1 + at] == (char)byte : out.ptr[1 + at] == '\\');
-			ck_assert(!out.is_over);
-			buffer_reset(&out);
+		for (size_t len = 1; len <= 40; len++) {
+			for (size_t at = 0; at < len; at++) {
+				if (!json_survives(byte, len, at))
+					ck_abort_msg("byte %u at %zu of %zu", byte, at, len);
+			}
 		}
 	}
 }
@@ -381,7 +391,7 @@ main(void)
 	tcase_add_test(tc, range_of_addresses_keeps_what_it_says);
 	tcase_add_test(tc, endpoint_needs_brackets_for_colons);
 	tcase_add_test(tc, json_text_is_one_line_of_valid_utf8_whatever_goes_in);
-	tcase_add_test(tc, json_finds_what_needs_escaping_at_every_place_of_a_long_text);
+	tcase_add_test(tc, json_finds_what_needs_escaping_at_every_place_of_every_length);
 	tcase_add_test(tc, json_numbers_are_written_to_the_ends_of_their_range);
 	tcase_add_test(tc, what_is_shown_to_people_has_no_active_characters);
 	tcase_add_test(tc, addresses_are_written_as_they_are_read);
