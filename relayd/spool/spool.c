@@ -357,10 +357,7 @@ shards_free(struct spool *spool)
 	shard_free(&spool->own);
 }
 
-/*
- * The order matters: files hands to commit, the helper to commit, and commit to the helper
- * only as long as is_stopping is not set.
- */
+/* They hand work to each other, so some of it may be left when the last has ended. */
 static void
 threads_stop(struct spool *spool)
 {
@@ -368,6 +365,11 @@ threads_stop(struct spool *spool)
 	spool->is_stopping = true;
 	spool_thread_stop(&spool->helper);
 	spool_thread_stop(&spool->commit);
+	while (spool_thread_finish(&spool->helper) || spool_thread_finish(&spool->commit))
+		;
+	spool_thread_reset(&spool->files);
+	spool_thread_reset(&spool->helper);
+	spool_thread_reset(&spool->commit);
 }
 
 void

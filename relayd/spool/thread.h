@@ -70,6 +70,13 @@ void spool_thread_hand_one(struct spool_thread *thread, struct spool_job *job);
 /* Have it finish its queue, and what it hands to itself meanwhile, then end it. */
 void spool_thread_stop(struct spool_thread *thread);
 
+/*
+ * Once it has ended: do here what others handed over too late; false when there was nothing.
+ * And when all have ended: give up what it holds.
+ */
+bool spool_thread_finish(struct spool_thread *thread);
+void spool_thread_reset(struct spool_thread *thread);
+
 struct spool_mailbox;
 
 struct spool_mailbox *spool_mailbox_new(struct loop *loop);
