@@ -15,6 +15,7 @@
 #define COMPACTION_BACKOFF_MS	10000
 #define OLD_SEGMENTS_FEW	4
 #define RETRY_EMPTY_MS		50
+#define COMPLAINT_PAUSE_MS	1000
 
 static const char padding[RECORD_ALIGN];
 
@@ -24,6 +25,18 @@ spool_status_of(int error)
 	if (error == ENOSPC || error == EDQUOT || error == EFBIG)
 		return SPOOL_FULL;
 	return SPOOL_BROKEN;
+}
+
+void
+spool_complain(struct spool *spool, struct fault *fault)
+{
+	int64_t now_ms = clock_monotonic_ms();
+	int64_t before_ms = spool->complained_ms;
+
+	if (now_ms < before_ms + COMPLAINT_PAUSE_MS)
+		return;
+	if (atomic_compare_exchange_strong(&spool->complained_ms, &before_ms, now_ms))
+		log_error(spool->log, "spool: %s", fault_text(fault));
 }
 
 void
@@ -245,7 +258,7 @@ segment_for(struct spool *spool, const struct store *store, enum spool_status *s
 		}
 		if (!segment_begin(spool, &fault)) {
 			*status = spool_status_of(fault.error);
-			log_error(spool->log, "spool: no new segment: %s", fault_text(&fault));
+			spool_complain(spool, &fault);
 			return NULL;
 		}
 	}
@@ -426,9 +439,9 @@ portion_fail(struct portion *portion, const char *step, int error,
 	struct fault fault;
 
 	errno = error;
-	(void)fault_setf(&fault, "%s %s of shard %s", step,
-			 "a segment", portion->segment->shard->name);
-	log_error(spool->log, "spool: %s", fault_text(&fault));
+	(void)fault_setf(&fault, "%s a segment of shard %s", step,
+			 portion->segment->shard->name);
+	spool_complain(spool, &fault);
 	stores_fail(spool, &portion->stores, spool_status_of(error), finished);
 }
 

@@ -15,6 +15,7 @@
 
 #define LARGE_RUNS	    64
 #define STEP_OCTETS	    (256u << 10) /* handed over at once while a body arrives */
+#define INLINE_PRESSED	    (256u << 10) /* stored inline while memory is short */
 #define WAITING_MAX	    (1u << 20)	 /* of one draft, before its reader is to pause */
 #define WAITING_MAX_PRESSED (256u << 10) /* the same while memory is short */
 
@@ -29,7 +30,7 @@ large_fail(struct large *large, const char *step)
 	if (large->status == SPOOL_FULL)
 		large->spool->room->was_refused = true;
 	(void)fault_setf(&fault, "%s large file %llu", step, (unsigned long long)large->file);
-	log_error(large->spool->log, "spool: %s", fault_text(&fault));
+	spool_complain(large->spool, &fault);
 }
 
 static bool
@@ -172,6 +173,19 @@ files_turn(void *context, struct spool_jobs *jobs)
 
 /* The loop's side. */
 
+/*
+ * A body in a segment costs a third of what one in a file of its own costs, but stays in
+ * memory as a whole until it is stored.
+ */
+static uint64_t
+inline_max(const struct spool *spool)
+{
+	bool is_short = spool->chunks.octets > spool->memory_octets_max / 2;
+
+	return is_short && spool->inline_octets_max > INLINE_PRESSED ? INLINE_PRESSED
+								     : spool->inline_octets_max;
+}
+
 static uint64_t
 waiting_max(const struct spool *spool)
 {
@@ -274,7 +288,7 @@ large_append(struct spool_draft *draft, struct span bytes)
 	draft->octets += bytes.len;
 	draft->pending_octets += bytes.len;
 	if (draft->large == NULL) {
-		if (draft->octets <= spool->inline_octets_max)
+		if (draft->octets <= inline_max(spool))
 			return true;
 		large_begin(draft);
 	}

@@ -13,7 +13,7 @@
 
 #define SEGMENT_OCTETS	      (16u << 20)
 #define SEGMENT_OCTETS_MIN    (64u << 10)
-#define INLINE_OCTETS_MAX     (256u << 10)
+#define INLINE_OCTETS_MAX     (2u << 20)
 #define MEMORY_OCTETS_MAX     (64u << 20)
 #define RESERVE_OCTETS	      (64u << 20)
 #define SEGMENTS_PER_DISK     32 /* at least: on small disks segments are smaller */

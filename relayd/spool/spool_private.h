@@ -225,6 +225,7 @@ struct spool {
 	_Atomic uint64_t segment_count;
 	_Atomic uint64_t syncs;
 	_Atomic uint64_t stored;
+	_Atomic int64_t complained_ms; /* when a failing disk was last written about */
 
 	/* commit */
 	struct list segments;
@@ -242,6 +243,9 @@ struct spool {
 
 /* Full: the errno says that there is no space. */
 enum spool_status spool_status_of(int error);
+
+/* Log what failed, but not for every message: at most once a second. Uses the fault up. */
+void spool_complain(struct spool *spool, struct fault *fault);
 
 static inline bool
 segment_is_empty(const struct segment *segment)
