@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Bodies that are too long for a segment: written to a file of their own while they arrive,
- * made durable before the record that refers to them.
+ * Bodies that are too long for a segment: written to a file of their own while they
+ * arrive, made durable before the record that refers to them.
  */
 #include "spool/spool_private.h"
 
@@ -29,7 +29,8 @@ large_fail(struct large *large, const char *step)
 	large->status = spool_status_of(errno);
 	if (large->status == SPOOL_FULL)
 		large->spool->room->was_refused = true;
-	(void)fault_setf(&fault, "%s large file %llu", step, (unsigned long long)large->file);
+	(void)fault_setf(&fault, "%s large file %llu", step,
+			 (unsigned long long)large->file);
 	spool_complain(large->spool, &fault);
 }
 
@@ -63,10 +64,11 @@ large_write(struct large *large, const struct spool_chunk *chunk, size_t count)
 				void *base;
 			} p = { .from = chunk->bytes };
 
-			runs[n] = (struct iovec){ .iov_base = p.base, .iov_len = chunk->used };
+			runs[n] =
+			    (struct iovec){ .iov_base = p.base, .iov_len = chunk->used };
 			large->octets += chunk->used;
-			large->sum =
-			    crc32c(large->sum, (struct span){ chunk->bytes, chunk->used });
+			large->sum = crc32c(large->sum,
+					    (struct span){ chunk->bytes, chunk->used });
 			if (--count > 0)
 				chunk = chunk->next;
 		}
@@ -112,7 +114,8 @@ large_sync(struct large *large)
 
 /* Files that are complete; their directory is synced once for all of them. */
 static void
-files_commit(struct spool *spool, struct spool_jobs *complete, struct spool_jobs *finished)
+files_commit(struct spool *spool, struct spool_jobs *complete,
+	     struct spool_jobs *finished)
 {
 	struct spool_jobs stores;
 	struct spool_job *job;
@@ -182,8 +185,9 @@ inline_max(const struct spool *spool)
 {
 	bool is_short = spool->chunks.octets > spool->memory_octets_max / 2;
 
-	return is_short && spool->inline_octets_max > INLINE_PRESSED ? INLINE_PRESSED
-								     : spool->inline_octets_max;
+	return is_short && spool->inline_octets_max > INLINE_PRESSED
+		   ? INLINE_PRESSED
+		   : spool->inline_octets_max;
 }
 
 static uint64_t
@@ -267,7 +271,8 @@ part_hand(struct spool_draft *draft, bool is_last)
 	struct spool_chunk *chunk = draft->pending_first;
 
 	part->first = chunk;
-	for (; chunk != NULL && (is_last || chunk->used == chunk->room); chunk = chunk->next) {
+	for (; chunk != NULL && (is_last || chunk->used == chunk->room);
+	     chunk = chunk->next) {
 		part->count++;
 		part->octets += chunk->used;
 	}
