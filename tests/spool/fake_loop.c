@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The little of net/loop.h that the spool uses, on poll and a pipe: posted calls, hooks and
- * timers. So these tests stand on their own and each turn is theirs to take.
+ * The little of net/loop.h that the spool uses, on poll and a pipe: posted calls, hooks
+ * and timers. So these tests stand on their own and each turn is theirs to take.
  */
 #include "spool/fake_loop.h"
 
