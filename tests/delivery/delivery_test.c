@@ -390,6 +390,36 @@ START_TEST(splits_a_message_over_its_routes)
 }
 END_TEST
 
+START_TEST(records_for_each_route_why_a_message_waits)
+{
+	static const char *const to[] = { "a@example.org", "b@example.net", "c@example.com" };
+	struct smtp_server *others[2] = { smtp_server_new(bed.loop, 0),
+					  smtp_server_new(bed.loop, 0) };
+
+	bed_server(&bed, bed_route(&bed, "@example.net"), others[0]);
+	bed_server(&bed, bed_route(&bed, "@example.com"), others[1]);
+	smtp_server_down(server);
+	smtp_server_down(others[0]);
+	bed_start(&bed);
+	for (unsigned i = 0; i < 5; i++)
+		bed_send_several(&bed, to, 3);
+	bed_until(&bed, bed_figure(&bed.figures[2].delivered) == 5);
+	bed_until(&bed, bed_recorded(&bed, "a@example.org", "\"deferred\"", "refused") == 5);
+	bed_until(&bed, bed_recorded(&bed, "b@example.net", "\"deferred\"", "refused") == 5);
+	bed_until(&bed, bed.delivery->envelope_octets == 0);
+	ck_assert_uint_eq(bed_spooled(&bed), 5);
+	smtp_server_up(others[0]);
+	bed_until(&bed, bed_figure(&bed.figures[1].delivered) == 5);
+	ck_assert_uint_eq(bed_spooled(&bed), 5);
+	smtp_server_up(server);
+	bed_until(&bed, bed_figure(&bed.figures[0].delivered) == 5);
+	ck_assert_uint_eq(bed_spooled(&bed), 0);
+	ck_assert_uint_eq(bed_recorded(&bed, "\"delivered\"", NULL, NULL), 15);
+	smtp_server_free(&others[0]);
+	smtp_server_free(&others[1]);
+}
+END_TEST
+
 /* ---- Misbehaviour ---- */
 
 static const struct misbehaviour {
@@ -640,7 +670,7 @@ START_TEST(fails_over_and_comes_back)
 	bed_until(&bed, server->message_count + backup->message_count == 2);
 	bed_send(&bed, "three@example.org");
 	bed_until(&bed, server->message_count >= 1);
-	bed_until(&bed, bed_spooled(&bed) == 0);
+	bed_until(&bed, bed.stored == 3 && bed_spooled(&bed) == 0);
 	bed_until(&bed, backup->open == 0);
 	smtp_server_free(&backup);
 }
@@ -814,6 +844,16 @@ END_TEST
 
 /* ---- Restart and drain ---- */
 
+static void
+stored_alone(void *context, enum spool_status status, struct spool_message *message)
+{
+	bool *is_stored = context;
+
+	ck_assert_int_eq(status, SPOOL_OK);
+	*is_stored = true;
+	spool_leave(&message);
+}
+
 START_TEST(takes_up_what_an_earlier_process_left)
 {
 	struct smtp_rule rules[] = {
@@ -860,6 +900,49 @@ START_TEST(gives_up_a_connection_in_the_middle_without_losing_anything)
 	bed_until(&bed, bed.found == 4);
 	bed_until(&bed, bed_figure(&bed.figures[0].delivered) == 4);
 	ck_assert_uint_eq(bed_spooled(&bed), 0);
+}
+END_TEST
+
+/* A message of nobody we know: it is neither tried nor removed. */
+START_TEST(leaves_a_damaged_envelope_alone)
+{
+	struct spool_draft *draft;
+	bool is_stored = false;
+
+	bed_start(&bed);
+	draft = spool_draft_new(bed.spool);
+	(void)spool_draft_append(draft, span_of("A: b\r\n\r\n"), NULL, NULL);
+	spool_draft_commit(&draft, span_of("no envelope"), span_of("no state"), stored_alone,
+			   &is_stored);
+	bed_until(&bed, is_stored);
+	bed_stop(&bed);
+	bed_start(&bed);
+	bed_until(&bed, bed.found == 1);
+	bed_send(&bed, "one@example.org");
+	bed_until(&bed, bed_figure(&bed.figures[0].delivered) == 1);
+	bed_stop(&bed);
+	bed_start(&bed);
+	bed_until(&bed, bed.found == 2);
+}
+END_TEST
+
+/* The routes of a configuration that is no more: the best of those that there are. */
+START_TEST(finds_a_way_for_a_route_that_is_no_more)
+{
+	size_t route = bed_route(&bed, "@example.net");
+
+	bed_server(&bed, route, server);
+	bed.routes[route].name = span_of("gone");
+	bed.refuses_accepted = true;
+	bed_start(&bed);
+	bed_send(&bed, "one@example.net");
+	bed_until(&bed, bed.stored == 1);
+	bed_stop(&bed);
+
+	bed.routes[route].name = span_of("new");
+	bed_start(&bed);
+	bed_until(&bed, bed_figure(&bed.figures[route].delivered) == 1);
+	ck_assert_uint_eq(bed_figure(&bed.figures[0].delivered), 0);
 }
 END_TEST
 
@@ -921,6 +1004,7 @@ main(void)
 	tcase_add_loop_test(several, splits_recipients_as_the_server_wants, 0, 2);
 	tcase_add_test(several, gives_the_rest_at_once_when_there_are_too_many_recipients);
 	tcase_add_test(several, splits_a_message_over_its_routes);
+	tcase_add_test(several, records_for_each_route_why_a_message_waits);
 	tcase_add_loop_test(rough, keeps_the_message_and_delivers_it_after_misbehaviour, 0,
 			    ARRAY_LEN(misbehaviours));
 	tcase_add_test(rough, reads_replies_octet_by_octet);
@@ -944,6 +1028,8 @@ main(void)
 	tcase_add_loop_test(hops, waits_when_a_name_has_no_address, 0, 2);
 	tcase_add_test(ends, takes_up_what_an_earlier_process_left);
 	tcase_add_test(ends, gives_up_a_connection_in_the_middle_without_losing_anything);
+	tcase_add_test(ends, leaves_a_damaged_envelope_alone);
+	tcase_add_test(ends, finds_a_way_for_a_route_that_is_no_more);
 	tcase_add_test(ends, drains);
 	return suite_main(suite);
 }

@@ -86,3 +86,13 @@ FUZZ_TARGETS += tests/fuzz/audit_record_fuzz
 tests_fuzz_audit_record_fuzz_SOURCES = %D%/audit_record_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_audit_record_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
 tests_fuzz_audit_record_fuzz_LDADD = $(FUZZ_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/delivery_state_fuzz
+tests_fuzz_delivery_state_fuzz_SOURCES = %D%/delivery_state_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_delivery_state_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
+tests_fuzz_delivery_state_fuzz_LDADD = $(FUZZ_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/smtp_client_fuzz
+tests_fuzz_smtp_client_fuzz_SOURCES = %D%/smtp_client_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_smtp_client_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
+tests_fuzz_smtp_client_fuzz_LDADD = $(FUZZ_LIBS)
