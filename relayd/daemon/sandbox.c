@@ -215,7 +215,7 @@ conditional_calls_add(scmp_filter_ctx filter)
 		return false;
 	for (size_t i = 0; i < ARRAY_LEN(families); i++) {
 		if (seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-				     SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i])) != 0)
+				     SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i], 0)) != 0)
 			return false;
 	}
 	return true;
