@@ -204,14 +204,25 @@ struct attacker {
 	struct buffer output;
 };
 
+/* Turn until nothing more happens; a slow spool takes a turn for each few octets. */
+static void
+world_settle(struct world *w)
+{
+	for (int quiet = 0; quiet < 4;) {
+		size_t waits = w->spool.waits;
+
+		loop_turn(w->loop, 0);
+		quiet = w->spool.waits == waits ? quiet + 1 : 0;
+	}
+}
+
 static void
 attacker_settle(struct attacker *a)
 {
 	ssize_t n;
 
 	do {
-		for (int i = 0; i < 4; i++)
-			loop_turn(a->world->loop, 0);
+		world_settle(a->world);
 		char *place = buffer_reserve(&a->output, 4096);
 
 		if (place == NULL)
@@ -289,8 +300,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	assert(w->audit.relayed == w->recipients);
 	assert(w->audit.unflushed == 0);
 	(void)close(a.fd);
-	for (int i = 0; i < 8; i++)
-		loop_turn(w->loop, 0);
+	world_settle(w);
+	world_settle(w);
 	assert(session_server_count(w->server) == 0);
 	assert(w->spool.drafts == 0 && w->spool.commits_waiting == 0);
 	assert(atomic_load(&w->figures[0].sessions_open) == 0);

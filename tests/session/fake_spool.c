@@ -84,6 +84,7 @@ spool_draft_append(struct spool_draft *draft, struct span bytes,
 	draft->since_wait = 0;
 	draft->resume = resume;
 	draft->resume_context = context;
+	draft->spool->waits++;
 	loop_post(draft->spool->loop, &draft->resuming);
 	return false;
 }

@@ -30,6 +30,7 @@ struct spool {
 	size_t message_count;
 	size_t drafts; /* not dropped, not committed */
 	size_t commits_waiting;
+	size_t waits; /* how often append said "wait" */
 	struct list commits;
 };
 
