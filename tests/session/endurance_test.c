@@ -228,7 +228,11 @@ START_TEST(flood_of_recipients_ends_the_session)
 		client_send_text(&client, "RCPT TO:<b@else.example>\r\n");
 	ck_assert(client.has_ended);
 	ck_assert_uint_gt(sent, 9999);
-	ck_assert(text_fits(client_take(&client) + 50 * 9000, "*452 *452 *421 4.7.0 *\r\n"));
+	const char *text = client_take(&client);
+	size_t len = strlen(text);
+	const char *tail = text + (len > 300 ? len - 300 : 0);
+
+	ck_assert_msg(text_fits(tail, "*452 *452 *421 4.7.0 *\r\n"), "%s", tail);
 	client_close(&client);
 	ck_assert_uint_eq(f.figures[0].refused, 10000);
 }
