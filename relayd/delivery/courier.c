@@ -8,6 +8,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+/*
+ * A job had better wait for a connection that will be free in so many milliseconds than take
+ * one of its own.
+ */
+#define WAIT_MS	  10
+#define DEPTH_MAX 16
+
+/* Behind the dot goes the next message only where messages are taken quickly. */
+#define QUICK_MS 500
+
 /* With other addresses left to try, an address that does not answer gets less time. */
 #define IMPATIENCE 3
 
@@ -15,6 +25,26 @@ static struct courier *
 courier_of(struct smtp_client *client)
 {
 	return LIST_OWNER(client, struct courier, client);
+}
+
+void
+courier_depth_set(struct courier *courier, size_t depth)
+{
+	courier->dispatch->depth += depth - courier->depth;
+	courier->depth = depth;
+}
+
+/* It is busy now; by how long it was so with the last message. */
+static void
+courier_depth_reckon(struct courier *courier)
+{
+	int64_t service_ms = smtp_client_service_ms(&courier->client);
+
+	if (service_ms < 0)
+		courier_depth_set(courier, 0);
+	else
+		courier_depth_set(courier, service_ms == 0 ? DEPTH_MAX
+							   : (size_t)(WAIT_MS / service_ms));
 }
 
 /* It is gone: out of all lists but the one of those to be freed. */
@@ -29,6 +59,7 @@ courier_retire(struct courier *courier)
 	list_append(&dispatch->closed, &courier->link);
 	loop_timer_set(dispatch->delivery->environment.loop, &dispatch->sweep, 1);
 	dispatch->courier_count--;
+	courier_depth_set(courier, 0);
 	if (courier->is_opening) {
 		dispatch->opening_count--;
 		courier->hop->connecting--;
@@ -161,6 +192,7 @@ courier_rest(struct courier *courier)
 
 	if (!smtp_client_is_idle(&courier->client) || courier->load.job != NULL)
 		return;
+	courier_depth_set(courier, 0);
 	if (smtp_client_is_worn(&courier->client) || dispatch->delivery->is_draining)
 		courier_dismiss(courier);
 	else if (!list_is_linked(&courier->idle))
@@ -186,6 +218,7 @@ courier_take(struct courier *courier, struct job *job)
 {
 	assert(courier->load.job == NULL && smtp_client_has_room(&courier->client));
 	list_remove(&courier->idle);
+	courier_depth_reckon(courier);
 	if (job->queued->envelope != NULL) {
 		if (courier_carry(courier, job))
 			return true;
@@ -236,7 +269,7 @@ courier_is_ready(struct smtp_client *client)
 	dispatch_work(dispatch);
 }
 
-/* All connections are busy, or more would be ready: one more job may go behind the dot. */
+/* All connections are busy, or none would be ready: one more job may go behind the dot. */
 static void
 courier_has_room(struct smtp_client *client)
 {
@@ -244,6 +277,8 @@ courier_has_room(struct smtp_client *client)
 	struct dispatch *dispatch = courier->dispatch;
 	struct job *job;
 
+	if (smtp_client_service_ms(client) < 0 || smtp_client_service_ms(client) > QUICK_MS)
+		return;
 	while (courier->load.job == NULL && smtp_client_has_room(client) &&
 	       (job = dispatch_job_take(dispatch)) != NULL) {
 		if (courier_take(courier, job))
@@ -259,6 +294,8 @@ courier_finished(struct smtp_client *client, struct handover *handover)
 	struct handover_place how = courier_place(courier);
 
 	delivery_conclude(dispatch->delivery, &handover, &how);
+	if (client->state != CLIENT_CLOSED)
+		courier_depth_reckon(courier); /* unless it rests now */
 	courier_rest(courier);
 	dispatch_work(dispatch);
 }

@@ -20,7 +20,11 @@ struct courier {
 	size_t address_at;
 	struct job_load load; /* of the job that it takes next */
 	bool is_opening;
+	size_t depth; /* how many jobs may wait for it */
 };
+
+/* So many jobs may wait for it to be free again. */
+void courier_depth_set(struct courier *courier, size_t depth);
 
 /* Send one off to a next hop. It may have failed when this returns. */
 void courier_open(struct dispatch *dispatch, struct next_hop *hop);

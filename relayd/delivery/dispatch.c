@@ -9,6 +9,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define PATIENCE_MS 20 /* no job was taken for so long: use more connections */
 #define EXPIRING_MAX 16 /* envelopes that are read at once to say goodbye to their messages */
 
 /* ---- Which next hop ---- */
@@ -212,10 +213,36 @@ dispatch_job_take(struct dispatch *dispatch)
 
 	struct job *job = schedule_take(&dispatch->schedule);
 
+	dispatch->patience_until_ms = 0;
 	if (job != NULL && dispatch->settings->messages_per_minute > 0)
 		dispatch->next_send_ms =
 		    now_ms + 60000 / (int64_t)dispatch->settings->messages_per_minute;
 	return job;
+}
+
+/*
+ * Are more jobs ready than the connections in use will soon be free for? Over few
+ * connections a message goes behind the dot of another, which is cheaper for both sides.
+ */
+static bool
+jobs_overflow(const struct dispatch *dispatch)
+{
+	return dispatch->schedule.ready.count > dispatch->depth;
+}
+
+/*
+ * Should one more connection be opened? Not for jobs that those being opened are for, and
+ * not more at once than were greeted before: a next hop shows first that it takes them.
+ */
+static bool
+couriers_are_wanted(const struct dispatch *dispatch)
+{
+	size_t opening = dispatch->opening_count;
+	size_t greeted = dispatch->courier_count - opening;
+
+	return jobs_overflow(dispatch) && opening <= greeted &&
+	       dispatch->schedule.ready.count > opening &&
+	       dispatch->courier_count < dispatch->settings->connections_max;
 }
 
 static void
@@ -234,20 +261,12 @@ couriers_load(struct dispatch *dispatch)
 			continue;
 		}
 
-		struct job *job = dispatch_job_take(dispatch);
+		struct job *job = jobs_overflow(dispatch) ? dispatch_job_take(dispatch) : NULL;
 
 		if (job == NULL)
 			return;
 		(void)courier_take(courier, job);
 	}
-}
-
-/* Are more jobs ready than connections being opened, and is one more allowed? */
-static bool
-couriers_are_wanted(const struct dispatch *dispatch)
-{
-	return dispatch->schedule.ready.count > dispatch->opening_count &&
-	       dispatch->courier_count < dispatch->settings->connections_max;
 }
 
 static void
@@ -328,6 +347,28 @@ dispatch_figures_update(const struct dispatch *dispatch)
 	atomic_store_explicit(&figures->oldest_wall_ms, oldest, memory_order_relaxed);
 }
 
+/* Jobs are left to connections in use, but not for long. */
+static void
+patience_begin(struct dispatch *dispatch, int64_t now_ms)
+{
+	if (dispatch->schedule.ready.count == 0)
+		dispatch->patience_until_ms = 0;
+	else if (dispatch->patience_until_ms == 0)
+		dispatch->patience_until_ms = now_ms + PATIENCE_MS;
+}
+
+/* No job was taken for a while: the connections in use are no comfort after all. */
+static void
+patience_end(struct dispatch *dispatch, int64_t now_ms)
+{
+	if (dispatch->patience_until_ms == 0 || now_ms < dispatch->patience_until_ms)
+		return;
+	dispatch->patience_until_ms = 0;
+	for (struct list *link = dispatch->couriers.next; link != &dispatch->couriers;
+	     link = link->next)
+		courier_depth_set(LIST_OWNER(link, struct courier, link), 0);
+}
+
 /* When a next hop may be tried that there is a reason to try. */
 static int64_t
 hops_next_ms(const struct dispatch *dispatch)
@@ -360,6 +401,9 @@ timer_arm(struct dispatch *dispatch, int64_t now_ms)
 
 	if (hop_ms < next_ms)
 		next_ms = hop_ms;
+	if (dispatch->depth > 0 && dispatch->patience_until_ms > now_ms &&
+	    dispatch->patience_until_ms < next_ms)
+		next_ms = dispatch->patience_until_ms;
 	if (dispatch->schedule.ready.count > 0 && dispatch->next_send_ms > now_ms &&
 	    dispatch->next_send_ms < next_ms)
 		next_ms = dispatch->next_send_ms;
@@ -389,6 +433,7 @@ dispatch_work(struct dispatch *dispatch)
 	if (dispatch->is_working)
 		return;
 	dispatch->is_working = true;
+	patience_end(dispatch, now_ms);
 	while (dispatch->works_again) {
 		dispatch->works_again = false;
 		schedule_wake(&dispatch->schedule, now_ms);
@@ -400,6 +445,7 @@ dispatch_work(struct dispatch *dispatch)
 			connections_work(dispatch, now_ms);
 	}
 	dispatch->is_working = false;
+	patience_begin(dispatch, now_ms);
 	timer_arm(dispatch, now_ms);
 	dispatch_figures_update(dispatch);
 }

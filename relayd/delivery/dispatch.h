@@ -32,6 +32,8 @@ struct dispatch {
 	struct list closed;   /* freed in a later turn */
 	size_t courier_count;
 	size_t opening_count;
+	size_t depth;	      /* how many jobs may wait for those in use */
+	int64_t patience_until_ms; /* and until when; 0: none waits */
 	int64_t next_send_ms; /* not before; messages_per_minute */
 
 	struct maildir *maildir; /* NULL: next hops */

@@ -14,3 +14,4 @@ relayd_libdelivery_a_SOURCES = \
 	%D%/scheduler.c %D%/scheduler.h \
 	%D%/smtp_client.c %D%/smtp_client.h \
 	%D%/state.c %D%/state.h
+EXTRA_DIST += docs/delivery.md

@@ -255,6 +255,15 @@ hello_write(struct smtp_client *client, const char *verb)
 	client_wait(client, client->environment->timeouts->hello_ms);
 }
 
+/* The replies to the envelope in client->now come next. */
+static void
+envelope_begin(struct smtp_client *client)
+{
+	client->state = CLIENT_ENVELOPE;
+	client->turn_at_ms = loop_now_ms(client->environment->loop);
+	client_wait(client, client->environment->timeouts->mail_ms);
+}
+
 /* ---- The end of a transaction ---- */
 
 static void
@@ -277,8 +286,7 @@ handover_finish(struct smtp_client *client)
 	client->now = client->next;
 	client->next = (struct envelope_progress){ .handover = NULL };
 	if (client->now.handover != NULL) {
-		client->state = CLIENT_ENVELOPE;
-		client_wait(client, client->environment->timeouts->mail_ms);
+		envelope_begin(client);
 	} else {
 		client_rest(client);
 	}
@@ -625,6 +633,8 @@ message_replied(struct smtp_client *client)
 	} else if (code >= 300 && code < 400) {
 		client_end_at(client, "4.5.0 protocol error: a 3xx reply");
 	} else {
+		client->service_ms =
+		    loop_now_ms(client->environment->loop) - client->turn_at_ms;
 		reply_settle(client);
 		handover_finish(client);
 	}
@@ -789,6 +799,7 @@ smtp_client_connect(struct smtp_client *client, const struct ip_endpoint *to,
 	client->peer = *to;
 	client->state = CLIENT_CONNECTING;
 	client->transactions = 0;
+	client->service_ms = -1;
 	client->needs_reset = false;
 	client->is_reply_partial = false;
 	client_wait(client, within_ms);
@@ -859,10 +870,8 @@ smtp_client_give(struct smtp_client *client, struct handover *handover)
 	client->needs_reset = false;
 	client->transactions++;
 	commands_write(client, progress);
-	if (client->state == CLIENT_IDLE) {
-		client->state = CLIENT_ENVELOPE;
-		client_wait(client, client->environment->timeouts->mail_ms);
-	}
+	if (client->state == CLIENT_IDLE)
+		envelope_begin(client);
 }
 
 void

@@ -109,6 +109,8 @@ struct smtp_client {
 	struct body_source body;
 	struct dot_stuff stuff;
 	size_t after_dot_octets; /* written behind the dot */
+	int64_t turn_at_ms;	 /* when the present transaction's turn came */
+	int64_t service_ms;	 /* how long the last message took; -1: none yet */
 	size_t unsent_before;	 /* when the timer of a block was last set */
 	unsigned transactions;	 /* given so far */
 	bool needs_reset;	 /* the last one left the server inside a transaction */
@@ -142,6 +144,13 @@ smtp_client_is_idle(const struct smtp_client *client)
 
 /* Recipients that one transaction may have. */
 size_t smtp_client_recipients_max(const struct smtp_client *client);
+
+/* How long the last message kept the connection busy; -1: there was none yet. */
+static inline int64_t
+smtp_client_service_ms(const struct smtp_client *client)
+{
+	return client->service_ms;
+}
 
 /* Has it carried as many messages as a connection should? */
 bool smtp_client_is_worn(const struct smtp_client *client);

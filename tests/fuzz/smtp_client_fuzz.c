@@ -91,6 +91,13 @@ loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t delay_ms)
 	timer->is_set = true;
 }
 
+int64_t
+loop_now_ms(const struct loop *loop)
+{
+	(void)loop;
+	return 0;
+}
+
 void
 loop_timer_cancel(struct loop *loop, struct loop_timer *timer)
 {
