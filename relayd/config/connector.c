@@ -114,7 +114,7 @@ session_read(const struct section *section, const struct connector_source *conne
 		.header_octets_max =
 		    section_size(section, "max-header-size", 256 * KB, KB, 16 * MB),
 		.recipients_max = section_number(section, "max-recipients-per-message",
-						 200, 1, 100000, false),
+						 200, 1, 5000, false),
 		.connections_max =
 		    section_number(section, "max-connections", 5000, 1, 1000000, true),
 		.connections_per_source_max = section_number(

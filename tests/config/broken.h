@@ -999,7 +999,7 @@ static const struct broken {
 		"    max-protocol-errors = -1\n"
 		"}\n",
 		"relayd.conf:6: option 'max-recipients-per-message' of connector "
-		"\"apps\": '0' is out of range; write 1 to 100000\n"
+		"\"apps\": '0' is out of range; write 1 to 5000\n"
 		"relayd.conf:7: option 'max-hop-count' of connector \"apps\": '501' "
 		"is out of range; write 1 to 500\n"
 		"relayd.conf:8: option 'max-connections' of connector \"apps\": "
