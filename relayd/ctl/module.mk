@@ -19,4 +19,3 @@ bin_relayctl_SOURCES = %D%/relayctl.c
 bin_relayctl_LDADD = relayd/libctl.a relayd/libconfig.a relayd/libdelivery.a relayd/libaudit.a \
 	relayd/libpolicy.a relayd/libspool.a relayd/libnet.a relayd/libsmtp.a relayd/libbase.a \
 	$(CONFUSE_LIBS) $(IDN_LIBS) $(JANSSON_LIBS) $(XXHASH_LIBS)
-dist_man_MANS += docs/man/relayctl.8
