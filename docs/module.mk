@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: ISC
 dist_man_MANS += docs/man/relayctl.8 docs/man/relayd.8 docs/man/relayd.conf.5
-EXTRA_DIST += docs/dependencies.md
+# docs/smtp.md and docs/spool.md are named beside the code that they describe
+EXTRA_DIST += docs/architecture.md docs/delivery.md docs/dependencies.md
+EXTRA_DIST += contrib/check contrib/deps contrib/quickstart contrib/relayd.service .ci/run
 
 # Samples; installed beside the documentation, so that no configuration is overwritten.
 exampledir = $(docdir)/examples

@@ -6,7 +6,6 @@
 #include <pwd.h>
 #include <unistd.h>
 
-#define WORKERS_MAX	 256
 #define USER_DEFAULT	 "_relayd"
 #define STATE_DEFAULT	 "/var/lib/relayd"
 #define TIME_AHEAD_MAX	 (400 * DAY_MS)

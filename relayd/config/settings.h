@@ -11,6 +11,7 @@
 #include "session/session.h"
 
 #define CONFIG_PATH_DEFAULT "/etc/relayd/relayd.conf"
+#define WORKERS_MAX	    128
 
 struct settings {
 	struct arena arena; /* owns everything below but the policy */

@@ -11,8 +11,8 @@
 
 #include <sys/types.h>
 
-#define WORKERS_MAX 32	/* of one generation */
-#define SLOTS	    256 /* worker processes at once, draining ones included */
+/* Worker processes at once: the largest generation, and one that drains. */
+#define SLOTS (2 * WORKERS_MAX)
 
 /* One configuration that some worker still runs under. */
 struct generation {

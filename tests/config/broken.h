@@ -638,7 +638,7 @@ static const struct broken {
 		ROUTE
 		GRANT,
 		"relayd.conf:2: option 'workers': '1000' is out of range; write 0 "
-		"to 256\n" },
+		"to 128\n" },
 	{ "a negative number of workers",
 		HOSTNAME
 		"workers = -1\n"
