@@ -22,6 +22,8 @@ struct loop {
 	int64_t wall_ms;
 	struct wheel wheel;
 
+	struct list work; /* what is queued */
+
 	struct list hooks;
 	struct list *hook_next; /* the hook that runs after the present one */
 
