@@ -362,6 +362,10 @@ stream_send(struct stream *stream)
 			return false;
 		}
 		output_consume(&stream->output, &stream->loop->pool, sent);
+		if (status == STREAM_IO_LATER) {
+			stream_want_no(stream, LOOP_WRITE);
+			return true;
+		}
 		if (status == STREAM_IO_AGAIN || sent < offered) {
 			stream_want(stream, LOOP_WRITE);
 			return true;

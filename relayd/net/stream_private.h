@@ -17,7 +17,8 @@ enum stream_io {
 	STREAM_IO_AGAIN, /* nothing now; the socket will be readable, or writable, later */
 	STREAM_IO_END,	 /* orderly end of what the peer sends */
 	STREAM_IO_ERROR, /* stream->error says which */
-	STREAM_IO_LATER, /* the layer has work to do first; it resumes the stream after it */
+	STREAM_IO_LATER, /* the layer has work to do first; then it resumes, or flushes, the
+			  * stream itself */
 };
 
 struct stream_layer {
@@ -25,8 +26,9 @@ struct stream_layer {
 	enum stream_io (*read)(struct stream *stream, char *to, size_t room, size_t *got);
 
 	/*
-	 * Take octets from the pieces; *sent is how many, at least 1 when done. A layer that
-	 * may hold octets sends those first; count is 0 when there is nothing else to send.
+	 * Take octets from the pieces; *sent is how many, at least 1 when done. It is 0 at
+	 * first, and counts with AGAIN, too. A layer that holds octets sends those first;
+	 * count is 0 when there is nothing else to send.
 	 */
 	enum stream_io (*write)(struct stream *stream, struct iovec *pieces, int count,
 				size_t *sent);

@@ -48,4 +48,13 @@ tests_net_dns_test_SOURCES = \
 	%D%/dns_test.c
 tests_net_dns_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_net_dns_test_LDADD = relayd/libnet.a relayd/libbase.a $(UNBOUND_LIBS) $(CHECK_LIBS)
+
+check_PROGRAMS += tests/net/tls_test
+TESTS += tests/net/tls_test
+tests_net_tls_test_SOURCES = \
+	%D%/certificates.c %D%/certificates.h \
+	%D%/tls_test.c
+tests_net_tls_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_net_tls_test_LDADD = relayd/libnet.a relayd/libbase.a $(OPENSSL_LIBS) $(XXHASH_LIBS) \
+	$(CHECK_LIBS)
 endif
