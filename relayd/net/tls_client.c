@@ -234,7 +234,7 @@ tls_client_wire(const struct tls_client *client)
 
 /* Say whom we expect; an address is no server name (RFC 6066 s.3). */
 static bool
-expect(SSL *ssl, const char *name)
+expect(SSL *ssl, char *name)
 {
 	struct ip ip;
 
@@ -245,7 +245,7 @@ expect(SSL *ssl, const char *name)
 }
 
 static SSL *
-connection_make(const struct tls_request *request, const char *name)
+connection_make(const struct tls_request *request, char *name)
 {
 	SSL *ssl = SSL_new(request->client->routes[request->route].context);
 
@@ -262,25 +262,32 @@ connection_make(const struct tls_request *request, const char *name)
 	return ssl;
 }
 
+/* Terminated, into out; false when it is neither. */
+static bool
+name_or_address(struct span text, char out[TLS_NAME_MAX + 1])
+{
+	size_t len = tls_name_clean(text, out).len;
+	struct ip ip;
+
+	if (len == 0 && text.len <= TLS_NAME_MAX && ip_parse(text, &ip) == PARSE_OK) {
+		len = text.len; /* of version 6: colons are in no name */
+		memcpy(out, text.ptr, len);
+	}
+	out[len] = '\0';
+	return len > 0;
+}
+
 SSL *
 tls_client_open(const struct tls_request *request, uint16_t port, char **key)
 {
 	char name[TLS_NAME_MAX + 1];
 	struct buffer text;
 	SSL_SESSION *session;
-	struct ip ip;
 	SSL *ssl;
 
 	assert(request->route < request->client->route_count);
-	size_t len = tls_name_clean(request->name, name);
-
-	if (len == 0 && ip_parse(request->name, &ip) == PARSE_OK && request->name.len < sizeof(name)) {
-		len = request->name.len; /* of version 6: colons are in no name */
-		memcpy(name, request->name.ptr, len);
-	}
-	if (len == 0)
+	if (!name_or_address(request->name, name))
 		return NULL;
-	name[len] = '\0';
 	ssl = connection_make(request, name);
 	if (ssl == NULL)
 		return NULL;

@@ -6,13 +6,14 @@
 
 #define CERTIFICATES_OCTETS_MAX (32 * 1024) /* that a peer may send */
 #define CERTIFICATE_DEPTH_MAX	6
+#define GROUPS_SIZE		40
 
 /* The library's names for things, by profile. */
 struct profile_rules {
 	int version_min;
 	int security_level; /* 2: at least 112 bits, so RSA from 2048 on, no SHA-1 */
 	const char *ciphers; /* up to TLS 1.2; those of 1.3 are all good */
-	const char *groups;
+	char groups[GROUPS_SIZE];
 };
 
 #define STRONG                                                                                 \
@@ -49,7 +50,10 @@ tls_context_new(const SSL_METHOD *method, enum tls_profile profile, const char *
 		struct fault *fault)
 {
 	const struct profile_rules *rules = &profiles[profile];
+	char groups[GROUPS_SIZE]; /* the library's macro takes no constant */
 	SSL_CTX *context;
+
+	memcpy(groups, rules->groups, sizeof(groups));
 
 	ERR_clear_error();
 	context = SSL_CTX_new(method);
@@ -73,7 +77,7 @@ tls_context_new(const SSL_METHOD *method, enum tls_profile profile, const char *
 	if (SSL_CTX_set_min_proto_version(context, rules->version_min) == 1 &&
 	    SSL_CTX_set_max_proto_version(context, 0) == 1 &&
 	    SSL_CTX_set_cipher_list(context, rules->ciphers) == 1 &&
-	    SSL_CTX_set1_groups_list(context, rules->groups) == 1)
+	    SSL_CTX_set1_groups_list(context, groups) == 1)
 		return context;
 	(void)fault_say(fault, "tls \"%s\": %s", section, tls_reason());
 	SSL_CTX_free(context);

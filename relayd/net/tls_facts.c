@@ -12,21 +12,24 @@
 
 /* --- names ------------------------------------------------------------------------------- */
 
-size_t
+struct span
 tls_name_clean(struct span name, char out[TLS_NAME_MAX])
 {
+	struct span clean = { out, 0 };
+
 	if (name.len > 0 && name.ptr[name.len - 1] == '.')
 		name.len--;
-	if (name.len == 0 || name.len > TLS_NAME_MAX)
-		return 0;
+	if (name.len > TLS_NAME_MAX)
+		return clean;
 	for (size_t i = 0; i < name.len; i++) {
 		char c = name.ptr[i];
 
 		if (!ascii_is_alnum(c) && c != '-' && c != '.' && c != '_' && c != '*')
-			return 0;
+			return clean;
 		out[i] = ascii_lower(c);
 	}
-	return name.len;
+	clean.len = name.len;
+	return clean;
 }
 
 static struct span
@@ -56,10 +59,10 @@ tls_dns_names(struct arena *arena, X509 *certificate, struct span *names, size_t
 
 		if (name->type != GEN_DNS)
 			continue;
-		size_t len = tls_name_clean(asn1_span(name->d.dNSName), clean);
+		struct span found = tls_name_clean(asn1_span(name->d.dNSName), clean);
 
-		if (len > 0)
-			names[count++] = arena_copy(arena, (struct span){ clean, len });
+		if (found.len > 0)
+			names[count++] = arena_copy(arena, found);
 	}
 	GENERAL_NAMES_free(all);
 	return count;
@@ -127,9 +130,7 @@ alternatives_add(struct identities *to, const X509 *certificate)
 
 		if (name->type == GEN_DNS)
 			identity_add(to, "dns:",
-				     (struct span){ clean, tls_name_clean(
-							       asn1_span(name->d.dNSName),
-							       clean) });
+				     tls_name_clean(asn1_span(name->d.dNSName), clean));
 		else if (name->type == GEN_EMAIL)
 			identity_add(to, "email:", asn1_span(name->d.rfc822Name));
 	}
@@ -209,8 +210,7 @@ tls_facts_make(struct arena *arena, const SSL *ssl, int64_t now_ms)
 		.cipher_bits = bits < 0 ? 0 : (unsigned)bits,
 		.is_resumed = SSL_session_reused(ssl) == 1,
 	};
-	facts->server_name =
-	    arena_copy(arena, (struct span){ clean, tls_name_clean(asked, clean) });
+	facts->server_name = arena_copy(arena, tls_name_clean(asked, clean));
 	peer_tell(facts, arena, ssl, now_ms);
 	return facts;
 }

@@ -69,8 +69,11 @@ size_t tls_dns_names(struct arena *arena, X509 *certificate, struct span *names,
 /* Milliseconds since 1970; INT64_MAX for a time that makes no sense. */
 int64_t tls_time_ms(const ASN1_TIME *time);
 
-/* Lower-case copy into out; 0 when it is no name that a host could have. */
-size_t tls_name_clean(struct span name, char out[TLS_NAME_MAX]);
+/*
+ * The name in lower case and without a dot at its end, in out; empty when it is none that a
+ * host could have.
+ */
+struct span tls_name_clean(struct span name, char out[TLS_NAME_MAX]);
 
 /* --- tls_server.c, tls_client.c ---------------------------------------------------------- */
 

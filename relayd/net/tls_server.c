@@ -48,7 +48,7 @@ section_find(const struct tls_section *own, const char *asked)
 {
 	const struct tls_section *found;
 	char clean[TLS_NAME_MAX];
-	struct span name = { clean, tls_name_clean(span_of(asked), clean) };
+	struct span name = tls_name_clean(span_of(asked), clean);
 	size_t dot = span_find(name, '.');
 
 	if (name.len == 0)
@@ -187,7 +187,7 @@ names_load(struct tls_server *server, struct tls_section *section,
 
 	for (size_t i = 0; i < settings->server_name_count; i++) {
 		const char *stated = settings->server_names[i];
-		struct span name = { clean, tls_name_clean(span_of(stated), clean) };
+		struct span name = tls_name_clean(span_of(stated), clean);
 
 		if (name.len == 0)
 			return fault_say(fault, "tls \"%s\": \"%s\" is no name of a host",

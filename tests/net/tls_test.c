@@ -467,6 +467,26 @@ raw_new(int fd, int version_min, int version_max)
 	return r;
 }
 
+/* Ask for a server's name. (The library's macros take no constants.) */
+static void
+raw_ask(struct raw *r, const char *name)
+{
+	char *copy = memory_copy_text(span_of(name));
+
+	ck_assert_int_eq(SSL_set_tlsext_host_name(r->ssl, copy), 1);
+	free(copy);
+}
+
+/* Take these signatures only. */
+static void
+raw_sign_with(struct raw *r, const char *algorithms)
+{
+	char *copy = memory_copy_text(span_of(algorithms));
+
+	ck_assert_int_eq(SSL_set1_sigalgs_list(r->ssl, copy), 1);
+	free(copy);
+}
+
 static void
 raw_free(struct raw *r)
 {
@@ -1263,7 +1283,7 @@ START_TEST(asked_name_chooses_the_certificate)
 		char shown[100];
 
 		if (choices[_i].asked != NULL)
-			ck_assert_int_eq(SSL_set_tlsext_host_name(r.ssl, choices[_i].asked), 1);
+			raw_ask(&r, choices[_i].asked);
 		ck_assert(raw_handshake(&r));
 		ck_assert_int_gt(X509_NAME_get_text_by_NID(
 				     X509_get_subject_name(SSL_get0_peer_certificate(r.ssl)),
@@ -1293,7 +1313,7 @@ START_TEST(asking_for_a_laxer_sections_name_does_not_get_its_profile_or_cas)
 	struct raw r;
 	struct end *e = raw_begin(&offer, &r, TLS1_VERSION, TLS1_2_VERSION);
 
-	ck_assert_int_eq(SSL_set_tlsext_host_name(r.ssl, "other.example.org"), 1);
+	raw_ask(&r, "other.example.org");
 	ck_assert(!raw_handshake(&r));
 	raw_free(&r);
 	end_free(&e);
@@ -1328,7 +1348,7 @@ START_TEST(weak_certificate_of_another_section_is_not_shown_where_it_may_not_be)
 	struct raw r;
 	struct end *e = raw_begin(&offer, &r, TLS1_3_VERSION, TLS1_3_VERSION);
 
-	ck_assert_int_eq(SSL_set_tlsext_host_name(r.ssl, "old.example.com"), 1);
+	raw_ask(&r, "old.example.com");
 	ck_assert(raw_handshake(&r));
 	ck_assert_int_eq(
 	    EVP_PKEY_get_base_id(X509_get0_pubkey(SSL_get0_peer_certificate(r.ssl))),
@@ -2083,7 +2103,7 @@ START_TEST(staple_is_given_to_who_asks_while_it_is_good)
 		if (staples[_i].asks)
 			ck_assert_int_eq(
 			    SSL_set_tlsext_status_type(r.ssl, TLSEXT_STATUSTYPE_ocsp), 1);
-		ck_assert_int_eq(SSL_set1_sigalgs_list(r.ssl, "ECDSA+SHA256"), 1);
+		raw_sign_with(&r, "ECDSA+SHA256");
 		ck_assert(raw_handshake(&r));
 		long len = SSL_get_tlsext_status_ocsp_resp(r.ssl, &given);
 
@@ -2094,8 +2114,7 @@ START_TEST(staple_is_given_to_who_asks_while_it_is_good)
 		/* the other certificate has none */
 		e = raw_begin(&offer, &r, version, version);
 		ck_assert_int_eq(SSL_set_tlsext_status_type(r.ssl, TLSEXT_STATUSTYPE_ocsp), 1);
-		ck_assert_int_eq(
-		    SSL_set1_sigalgs_list(r.ssl, "rsa_pss_rsae_sha256:RSA+SHA256"), 1);
+		raw_sign_with(&r, "rsa_pss_rsae_sha256:RSA+SHA256");
 		ck_assert(raw_handshake(&r));
 		given = NULL;
 		ck_assert(SSL_get_tlsext_status_ocsp_resp(r.ssl, &given) <= 0 || given == NULL);
