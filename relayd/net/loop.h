@@ -56,7 +56,7 @@ struct loop_call {
 struct loop_work {
 	void (*run)(struct loop_work *work);
 	struct list link; /* private */
-	bool is_queued;	  /* private */
+	bool is_queued;	  /* private; see loop_work_is_queued */
 };
 
 /* Work at the end of every turn; embedded by its owner. */
@@ -128,6 +128,12 @@ void loop_work_add(struct loop *loop, struct loop_work *work, bool is_urgent);
 
 /* Take it back; harmless when it is not queued. */
 void loop_work_cancel(struct loop_work *work);
+
+static inline bool
+loop_work_is_queued(const struct loop_work *work)
+{
+	return work->is_queued;
+}
 
 void loop_hook_add(struct loop *loop, struct loop_hook *hook);
 void loop_hook_remove(struct loop *loop, struct loop_hook *hook);

@@ -54,7 +54,6 @@ tls_context_new(const SSL_METHOD *method, enum tls_profile profile, const char *
 	SSL_CTX *context;
 
 	memcpy(groups, rules->groups, sizeof(groups));
-
 	ERR_clear_error();
 	context = SSL_CTX_new(method);
 	if (context == NULL) {

@@ -386,6 +386,8 @@ bool
 tls_ca_load(struct tls_ca *ca, const char *section, const char *path, struct fault *fault)
 {
 	*ca = (struct tls_ca){ .store = X509_STORE_new(), .names = sk_X509_NAME_new_null() };
+	/* who names an intermediate CA means that one, and not whoever signed it */
+	(void)X509_STORE_set_flags(ca->store, X509_V_FLAG_PARTIAL_CHAIN);
 	if (path == NULL || ca_read(ca, section, path, fault))
 		return true;
 	tls_ca_reset(ca);

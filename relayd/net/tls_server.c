@@ -350,10 +350,10 @@ tls_server_wire(const struct tls_server *server)
 SSL *
 tls_server_open(const struct tls_offer *offer)
 {
+	assert(offer->section < offer->server->section_count);
 	const struct tls_section *section = &offer->server->sections[offer->section];
 	SSL *ssl = SSL_new(section->context);
 
-	assert(offer->section < offer->server->section_count);
 	if (ssl == NULL)
 		return NULL;
 	if (SSL_set_session_id_context(ssl, section->session_ids[offer->wants_certificate],

@@ -215,8 +215,11 @@ tls_read(struct stream *stream, char *to, size_t room, size_t *got)
 	size_t octets;
 
 	if (!is_established(tls)) {
+		/* mostly it runs in this turn: then telling the kernel is not worth it */
+		if (loop_work_is_queued(&tls->work))
+			return STREAM_IO_LATER;
 		handshake_queue(tls);
-		return STREAM_IO_LATER;
+		return STREAM_IO_AGAIN;
 	}
 	*got = 0;
 	tls->receives_left = RECEIVES_PER_READ;

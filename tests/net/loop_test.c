@@ -563,10 +563,11 @@ START_TEST(turn_does_one_piece_of_work_or_more_until_its_time_is_up)
 			.turns_order = &done };
 		loop_work_add(loop, &small[i].work, false);
 	}
-	loop_turn(loop, -1);
-	ck_assert_int_gt(done, 6);
-	while (done < 25)
+	int turns = 0;
+
+	for (; done < 25; turns++)
 		loop_turn(loop, 0);
+	ck_assert_int_lt(turns, 20); /* one, on a machine with nothing else to do */
 	ck_assert_int_eq(small[0].order, 6);
 	ck_assert_int_eq(small[19].order, 25);
 	loop_free(&loop);
