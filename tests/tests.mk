@@ -14,6 +14,7 @@ include tests/audit/tests.mk
 include tests/session/tests.mk
 include tests/delivery/tests.mk
 include tests/config/tests.mk
+include tests/ctl/tests.mk
 include tests/fuzz/tests.mk
 include tests/dialogs/tests.mk
 include tests/crash/tests.mk

@@ -38,6 +38,9 @@ bool audit_flush(struct audit *audit);
 /* Did the last flush fail? Then no new decision should be made: answer 451 4.3.0. */
 bool audit_is_broken(const struct audit *audit);
 
+/* "relayed", "refused", "deferred", "would-refuse": the words of the records. */
+const char *audit_verdict_name(enum verdict_kind verdict);
+
 /* What is known of a session; empty spans and NULLs are left out of the record. */
 struct audit_session {
 	const char *id;	       /* session id */

@@ -179,3 +179,30 @@ clock_parse(struct span text, int64_t *wall_ms)
 	*wall_ms = days_of(year, month, day) * MS_PER_DAY + ms;
 	return PARSE_OK;
 }
+
+bool
+clock_duration(int64_t ms, struct buffer *out)
+{
+	static const struct { char name; int64_t seconds; } units[] = {
+		{ 'd', 86400 }, { 'h', 3600 }, { 'm', 60 }, { 's', 1 },
+	};
+	int64_t seconds = ms / MS_PER_SECOND;
+
+	if (ms < 0)
+		return buffer_append_text(out, "0s");
+	if (seconds < 10 && ms % MS_PER_SECOND >= 100)
+		return buffer_printf(out, "%d.%ds", (int)seconds,
+				     (int)(ms % MS_PER_SECOND / 100));
+	for (size_t i = 0; i + 1 < ARRAY_LEN(units); i++) {
+		int64_t rest = seconds % units[i].seconds / units[i + 1].seconds;
+
+		if (seconds < units[i].seconds)
+			continue;
+		if (!buffer_printf(out, "%lld%c", (long long)(seconds / units[i].seconds),
+				   units[i].name))
+			return false;
+		return rest == 0 ||
+		       buffer_printf(out, " %d%c", (int)rest, units[i + 1].name);
+	}
+	return buffer_printf(out, "%ds", (int)seconds);
+}

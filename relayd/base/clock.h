@@ -28,4 +28,7 @@ bool clock_rfc5322(int64_t wall_ms, struct buffer *out);
  */
 enum parse_status clock_parse(struct span text, int64_t *wall_ms);
 
+/* A length of time for people, at most two units: "0.4s", "12s", "5m 3s", "2h 5m", "3d 4h". */
+bool clock_duration(int64_t ms, struct buffer *out);
+
 #endif

@@ -4,7 +4,6 @@
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <stdio.h>
 
 static const unsigned char v4_prefix[12] = { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff };
 
@@ -127,25 +126,57 @@ ip_endpoint_parse(struct span text, struct ip_endpoint *endpoint)
 	return PARSE_OK;
 }
 
+static char *
+octet_put(char *at, unsigned value)
+{
+	if (value >= 100)
+		*at++ = (char)('0' + value / 100);
+	if (value >= 10)
+		*at++ = (char)('0' + value / 10 % 10);
+	*at++ = (char)('0' + value % 10);
+	return at;
+}
+
 void
 ip_text(const struct ip *ip, char out[IP_TEXT_SIZE])
 {
-	const char *text = ip_is_v4(ip) ?
-		inet_ntop(AF_INET, ip->bytes + sizeof(v4_prefix), out, IP_TEXT_SIZE) :
-		inet_ntop(AF_INET6, ip->bytes, out, IP_TEXT_SIZE);
+	if (ip_is_v4(ip)) {
+		char *at = octet_put(out, ip->bytes[12]);
 
-	if (text == NULL)
+		for (size_t i = 13; i < sizeof(ip->bytes); i++) {
+			*at++ = '.';
+			at = octet_put(at, ip->bytes[i]);
+		}
+		*at = '\0';
+	} else if (inet_ntop(AF_INET6, ip->bytes, out, IP_TEXT_SIZE) == NULL) {
 		out[0] = '\0';
+	}
 }
 
 void
 ip_endpoint_text(const struct ip_endpoint *endpoint, char out[IP_ENDPOINT_SIZE])
 {
-	char host[IP_TEXT_SIZE];
+	char digits[5];
+	size_t count = 0;
+	char *at = out;
+	bool is_v4 = ip_is_v4(&endpoint->ip);
 
-	ip_text(&endpoint->ip, host);
-	(void)snprintf(out, IP_ENDPOINT_SIZE, ip_is_v4(&endpoint->ip) ? "%s:%u" : "[%s]:%u",
-		       host, (unsigned)endpoint->port);
+	if (!is_v4)
+		*at++ = '[';
+	ip_text(&endpoint->ip, at);
+	at += strlen(at);
+	if (!is_v4)
+		*at++ = ']';
+	*at++ = ':';
+	unsigned port = endpoint->port;
+
+	do {
+		digits[count++] = (char)('0' + port % 10);
+		port /= 10;
+	} while (port != 0);
+	while (count > 0)
+		*at++ = digits[--count];
+	*at = '\0';
 }
 
 /* The prefix length of the range, or -1. */

@@ -2,6 +2,8 @@
 /* UTF-8; see utf8.h. */
 #include "base/utf8.h"
 
+#include <inttypes.h>
+
 size_t
 utf8_decode(struct span s, uint32_t *code)
 {
@@ -25,4 +27,48 @@ utf8_decode(struct span s, uint32_t *code)
 		return 0;
 	*code = value;
 	return len;
+}
+
+bool
+utf8_is_active(uint32_t code)
+{
+	return code < 0x20 || (code >= 0x7f && code <= 0x9f) || code == 0x2028 ||
+	       code == 0x2029 || code == 0x200e || code == 0x200f ||
+	       (code >= 0x202a && code <= 0x202e) || (code >= 0x2066 && code <= 0x2069) ||
+	       code == 0xfeff || code == 0x061c;
+}
+
+bool
+utf8_append_printable(struct buffer *out, struct span s)
+{
+	bool fits = true;
+
+	while (s.len > 0) {
+		uint32_t code = (unsigned char)s.ptr[0];
+		size_t len = utf8_decode(s, &code);
+
+		if (len > 0 && !utf8_is_active(code))
+			fits = buffer_append(out, span_first(s, len)) && fits;
+		else if (code <= 0xff)
+			fits = buffer_printf(out, "\\x%02" PRIx32, code) && fits;
+		else
+			fits = buffer_printf(out, "\\u%04" PRIx32, code) && fits;
+		s = span_skip(s, len == 0 ? 1 : len);
+	}
+	return fits;
+}
+
+size_t
+utf8_count(struct span s)
+{
+	size_t count = 0;
+
+	while (s.len > 0) {
+		uint32_t code;
+		size_t len = utf8_decode(s, &code);
+
+		s = span_skip(s, len == 0 ? 1 : len);
+		count++;
+	}
+	return count;
 }

@@ -27,10 +27,8 @@ user_read(struct reader *reader)
 	const char *user =
 	    text_or(reader, section_text(&reader->root, "user"), USER_DEFAULT);
 
-	if (!reader->input->is_root)
-		return;
 	reader->settings->user = user;
-	if (getpwnam(user) != NULL)
+	if (!reader->input->is_root || getpwnam(user) != NULL)
 		return;
 	if (is_named)
 		value_complain(&value, "is not an account of this machine; create it, or "

@@ -133,6 +133,49 @@ settings_load(const char *path, settings_complain *complain, void *context)
 	return settings_read(&input, complain, context);
 }
 
+/* The value of `name = "value"`, as text that stands for itself: no escapes. */
+static struct span
+item_plain_value(const struct outline_item *item)
+{
+	struct span text = { item->text, item->len };
+	size_t sign = span_find(text, '=');
+
+	if (sign == text.len)
+		return (struct span){ NULL, 0 };
+	text = span_trim(span_skip(text, sign + 1));
+	if (text.len >= 2 && (text.ptr[0] == '"' || text.ptr[0] == '\'') &&
+	    text.ptr[text.len - 1] == text.ptr[0])
+		text = (struct span){ text.ptr + 1, text.len - 2 };
+	return span_find(text, '\\') == text.len ? text : (struct span){ NULL, 0 };
+}
+
+char *
+settings_state_directory_find(const char *path)
+{
+	struct complaints *complaints = memory_new(sizeof(*complaints));
+	struct arena arena = { .blocks = NULL };
+	struct outline outline = {
+		.arena = &arena,
+		.complaints = complaints,
+		.main = config_file_new(&arena, span_of(path), "", ""),
+		.opens_files = true,
+	};
+	struct span found = { NULL, 0 };
+
+	if (outline_read(&outline, (struct span){ NULL, 0 })) {
+		for (const struct outline_item *i = outline.items; i != NULL; i = i->next) {
+			if (i->kind == OUTLINE_VALUE && span_equal(i->name, span_of("state-dir")))
+				found = item_plain_value(i);
+		}
+	}
+	char *copy = found.len == 0 ? NULL : memory_copy_text(found);
+
+	complaints_tell(complaints, NULL, NULL);
+	free(complaints);
+	arena_reset(&arena);
+	return copy;
+}
+
 void
 settings_free(struct settings **settings)
 {

@@ -18,7 +18,7 @@ struct settings {
 	const char *hostname;
 	const char *state_directory;
 	unsigned workers;     /* resolved: at least 1 */
-	const char *user;     /* account to run as; NULL: stay who we are */
+	const char *user;     /* account to run as when started as root */
 	enum reply_style style;
 	struct policy_source source; /* what the policy was compiled from */
 	struct policy *policy;
@@ -43,6 +43,13 @@ typedef void settings_complain(void *context, bool is_error, const char *file, u
  */
 struct settings *settings_load(const char *path, settings_complain *complain, void *context);
 void settings_free(struct settings **settings);
+
+/*
+ * Where a configuration that is not usable keeps its state, as far as that can be read: so
+ * that a daemon which runs under an earlier version of the file can still be asked. NULL when
+ * it does not say. End it with free().
+ */
+char *settings_state_directory_find(const char *path);
 
 /* Warnings worth a look (`relayd -t`): policy_lint and the like. */
 void settings_lint(const struct settings *settings, int64_t now_wall_ms,

@@ -1,3 +1,22 @@
 # SPDX-License-Identifier: ISC
 noinst_LIBRARIES += relayd/libctl.a
-relayd_libctl_a_SOURCES =
+relayd_libctl_a_SOURCES = \
+	%D%/columns.c %D%/columns.h \
+	%D%/command.c %D%/command.h \
+	%D%/command_audit_list.c \
+	%D%/command_explain.c \
+	%D%/command_queue_list.c \
+	%D%/command_reason.c \
+	%D%/command_reload.c \
+	%D%/command_status.c \
+	%D%/command_why.c \
+	%D%/control.c %D%/control.h \
+	%D%/daemon.c %D%/daemon_private.h
+relayd_libctl_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+
+bin_PROGRAMS += bin/relayctl
+bin_relayctl_SOURCES = %D%/relayctl.c
+bin_relayctl_LDADD = relayd/libctl.a relayd/libconfig.a relayd/libdelivery.a relayd/libaudit.a \
+	relayd/libpolicy.a relayd/libspool.a relayd/libnet.a relayd/libsmtp.a relayd/libbase.a \
+	$(CONFUSE_LIBS) $(IDN_LIBS) $(JANSSON_LIBS) $(XXHASH_LIBS)
+dist_man_MANS += docs/man/relayctl.8

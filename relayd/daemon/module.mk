@@ -1,3 +1,20 @@
 # SPDX-License-Identifier: ISC
 noinst_LIBRARIES += relayd/libdaemon.a
-relayd_libdaemon_a_SOURCES =
+relayd_libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+relayd_libdaemon_a_SOURCES = \
+	%D%/children.c \
+	%D%/control.c \
+	%D%/control_request.c %D%/control_request.h \
+	%D%/sandbox.c %D%/sandbox.h \
+	%D%/shared.c %D%/shared.h \
+	%D%/status.c \
+	%D%/supervisor.c %D%/supervisor.h %D%/supervisor_private.h \
+	%D%/worker.c %D%/worker.h
+
+sbin_PROGRAMS += sbin/relayd
+sbin_relayd_SOURCES = %D%/main.c
+sbin_relayd_LDADD = \
+	relayd/libdaemon.a relayd/libconfig.a relayd/libdelivery.a relayd/libsession.a \
+	relayd/libaudit.a relayd/libpolicy.a relayd/libspool.a relayd/libnet.a \
+	relayd/libsmtp.a relayd/libbase.a \
+	$(CONFUSE_LIBS) $(UNBOUND_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SECCOMP_LIBS) $(CAPNG_LIBS)

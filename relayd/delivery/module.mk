@@ -1,4 +1,17 @@
 # SPDX-License-Identifier: ISC
 noinst_LIBRARIES += relayd/libdelivery.a
 relayd_libdelivery_a_SOURCES = \
-	%D%/delivery.h
+	%D%/body_source.c %D%/body_source.h \
+	%D%/courier.c %D%/courier.h \
+	%D%/delivery.c %D%/delivery.h %D%/delivery_private.h \
+	%D%/dispatch.c %D%/dispatch.h \
+	%D%/handover.c %D%/handover.h \
+	%D%/maildir.c %D%/maildir.h \
+	%D%/message.c \
+	%D%/next_hop.c %D%/next_hop.h \
+	%D%/queued.c %D%/queued.h \
+	%D%/route.c %D%/route.h \
+	%D%/scheduler.c %D%/scheduler.h \
+	%D%/smtp_client.c %D%/smtp_client.h \
+	%D%/state.c %D%/state.h
+EXTRA_DIST += docs/delivery.md

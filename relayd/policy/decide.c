@@ -38,8 +38,8 @@ rule_add(void *context, uint32_t value, unsigned specificity)
 
 void
 addresses_ask(const struct policy *p, const struct condition *condition,
-	      const struct pattern_table *table, const struct address *address, struct window w,
-	      uint64_t *pass)
+	      const struct pattern_table *table, const struct address *address,
+	      struct window w, uint64_t *pass)
 {
 	UNCLEARED uint64_t excepts[GRANT_WORDS_MAX];
 	UNCLEARED struct address_key key;
@@ -93,8 +93,8 @@ users_ask(const struct policy *p, struct span user, uint64_t *pass)
 			continue;
 		if (asked[i].kind == LOGIN_REALM && realm_at == len)
 			continue;
-		uint32_t value = key_table_find(&p->user_keys, (unsigned char)asked[i].kind,
-						asked[i].key);
+		uint32_t value = key_table_find(
+		    &p->user_keys, (unsigned char)asked[i].kind, asked[i].key);
 
 		if (value != 0)
 			rule_add(&all, value, 0);
@@ -108,11 +108,13 @@ certificates_ask(const struct policy *p, const struct facts *facts, uint64_t *pa
 	struct rule_union all = { &p->certificates, window_all(p), pass, pass };
 
 	bitmap_copy(pass, p->certificates.unstated, p->words);
-	for (size_t i = 0; i < facts->certificate_count && p->certificate_keys.count > 0; i++) {
+	for (size_t i = 0; i < facts->certificate_count && p->certificate_keys.count > 0;
+	     i++) {
 		size_t len = identity_key_make(facts->certificates[i], key);
-		uint32_t value = len == 0 ? 0 :
-					    key_table_find(&p->certificate_keys, LOGIN_EXACT,
-							   (struct span){ key, len });
+		uint32_t value = len == 0 ?
+				     0 :
+				     key_table_find(&p->certificate_keys, LOGIN_EXACT,
+						    (struct span){ key, len });
 
 		if (value != 0)
 			rule_add(&all, value, 0);
@@ -136,8 +138,9 @@ who_ask(const struct policy *p, const struct facts *facts, struct who *who)
 	struct window w = window_all(p);
 
 	assert(facts->connector == NO_CONNECTOR || facts->connector < p->connector_count);
-	who->connector = facts->connector == NO_CONNECTOR ? p->unbound :
-							    p->connector_grants[facts->connector];
+	who->connector = facts->connector == NO_CONNECTOR ?
+			     p->unbound :
+			     p->connector_grants[facts->connector];
 	networks_ask(p, &facts->client, who->networks);
 	w = bitmap_meet(who->networks, who->networks, who->connector, w);
 	who->identities = p->anonymous;
@@ -180,7 +183,8 @@ validity_ask(const struct policy *p, int64_t now_ms, struct window w, uint64_t *
 
 /* Everybody has TLS, or the connector demands it: then nobody's demand matters. */
 static void
-tls_ask(const struct policy *p, const struct facts *facts, struct window w, uint64_t *pass)
+tls_ask(const struct policy *p, const struct facts *facts, struct window w,
+	uint64_t *pass)
 {
 	bool is_demanded = false;
 
@@ -221,9 +225,11 @@ header_from_ask(const struct policy *p, const struct facts *facts, struct window
 	bool is_same = true;
 
 	bitmap_copy(pass + first, p->header_from[HEADER_FROM_ANY] + first, words);
-	if (facts->header_from_result != HEADER_FROM_READ || facts->header_from_count == 0)
+	if (facts->header_from_result != HEADER_FROM_READ ||
+	    facts->header_from_count == 0)
 		return;
-	struct window left = bitmap_meet(authorized, p->header_from[HEADER_FROM_AUTHORIZED],
+	struct window left = bitmap_meet(authorized,
+					 p->header_from[HEADER_FROM_AUTHORIZED],
 					 p->header_from[HEADER_FROM_AUTHORIZED], w);
 
 	for (size_t i = 0; i < facts->header_from_count; i++) {
@@ -239,11 +245,13 @@ header_from_ask(const struct policy *p, const struct facts *facts, struct window
 	}
 	bitmap_or(pass + left.first, authorized + left.first, left.end - left.first);
 	if (is_same)
-		bitmap_or(pass + first, p->header_from[HEADER_FROM_SAME_DOMAIN] + first, words);
+		bitmap_or(pass + first, p->header_from[HEADER_FROM_SAME_DOMAIN] + first,
+			  words);
 }
 
 static void
-evidence_ask(const struct policy *p, const struct facts *facts, struct window w, uint64_t *pass)
+evidence_ask(const struct policy *p, const struct facts *facts, struct window w,
+	     uint64_t *pass)
 {
 	bitmap_copy(pass + w.first, p->all + w.first, w.end - w.first);
 	for (size_t i = 0; i < EVIDENCE_COUNT; i++) {
@@ -268,6 +276,7 @@ static void
 stage_ask(const struct policy *p, const struct facts *facts, enum stage stage,
 	  const struct who *who, struct window w, uint64_t *pass)
 {
+	assert(stage > STAGE_CONNECTION && stage < STAGE_QUOTA);
 	switch (stage) {
 	case STAGE_WHO:
 		(void)bitmap_meet(pass, who->networks, who->identities, w);
@@ -282,7 +291,8 @@ stage_ask(const struct policy *p, const struct facts *facts, enum stage stage,
 		addresses_ask(p, &p->senders, &p->sender_table, facts->sender, w, pass);
 		return;
 	case STAGE_RECIPIENT:
-		addresses_ask(p, &p->recipients, &p->recipient_table, facts->recipient, w, pass);
+		addresses_ask(p, &p->recipients, &p->recipient_table, facts->recipient, w,
+			      pass);
 		return;
 	case STAGE_HEADER_FROM:
 		header_from_ask(p, facts, w, pass);
@@ -293,9 +303,8 @@ stage_ask(const struct policy *p, const struct facts *facts, enum stage stage,
 	case STAGE_CONNECTION:
 	case STAGE_QUOTA:
 	case STAGE_PERMITTED:
-		break;
+		return;
 	}
-	assert(!"a stage that is asked as a whole");
 }
 
 /* ---- Reasons ---- */
@@ -363,7 +372,8 @@ quota_ask(const struct facts *facts, size_t grant)
 {
 	enum reason which = REASON_QUOTA_MESSAGES;
 
-	if (facts->has_quota == NULL || facts->has_quota(facts->quota_context, grant, &which))
+	if (facts->has_quota == NULL ||
+	    facts->has_quota(facts->quota_context, grant, &which))
 		return REASON_NONE;
 	return which;
 }
@@ -390,7 +400,8 @@ first_alive(const uint64_t *alive, struct window w)
 
 /* The first grant that is in all of them, or NO_GRANT. */
 static size_t
-first_common(const struct policy *p, const uint64_t *a, const uint64_t *b, const uint64_t *c)
+first_common(const struct policy *p, const uint64_t *a, const uint64_t *b,
+	     const uint64_t *c)
 {
 	for (size_t i = 0; i < p->words; i++) {
 		uint64_t word = a[i] & b[i] & c[i];
@@ -412,9 +423,10 @@ who_refuse(const struct policy *p, const struct facts *facts, const struct who *
 	struct verdict verdict = { .kind = VERDICT_REFUSED, .stage = STAGE_WHO };
 
 	verdict.reason = REASON_RELAY_NETWORK;
-	verdict.grant = who->identities == p->anonymous ?
-				NO_GRANT :
-				first_common(p, who->connector, who->identities, p->identified);
+	verdict.grant =
+	    who->identities == p->anonymous ?
+		NO_GRANT :
+		first_common(p, who->connector, who->identities, p->identified);
 	if (verdict.grant != NO_GRANT)
 		return verdict;
 	verdict.grant = first_alive(who->networks, near);
@@ -437,11 +449,12 @@ evidence_refuse(const struct policy *p, const struct facts *facts, const uint64_
 		enum reason cause = grant_trouble(p, facts, grant);
 
 		if (cause != REASON_NONE)
-			return (struct verdict){ VERDICT_DEFERRED, REASON_EVIDENCE_UNKNOWN,
-						 STAGE_EVIDENCE, grant, cause };
+			return (struct verdict){ VERDICT_DEFERRED,
+						 REASON_EVIDENCE_UNKNOWN, STAGE_EVIDENCE,
+						 grant, cause };
 	}
-	return verdict_of(VERDICT_REFUSED, evidence_reason(p, facts, nearest), STAGE_EVIDENCE,
-			  nearest);
+	return verdict_of(VERDICT_REFUSED, evidence_reason(p, facts, nearest),
+			  STAGE_EVIDENCE, nearest);
 }
 
 /* The grants alive passed everything else. */
@@ -456,7 +469,8 @@ quota_decide(const struct facts *facts, const uint64_t *alive, struct window w)
 		enum reason why = quota_ask(facts, grant);
 
 		if (why == REASON_NONE)
-			return verdict_of(VERDICT_RELAYED, REASON_NONE, STAGE_PERMITTED, grant);
+			return verdict_of(VERDICT_RELAYED, REASON_NONE, STAGE_PERMITTED,
+					  grant);
 		if (grant == nearest)
 			reason = why;
 	}
@@ -473,10 +487,12 @@ grants_ask(const struct policy *p, const struct facts *facts, enum stage upto)
 	struct window w = window_all(p);
 
 	if (p->grant_count == 0)
-		return verdict_of(VERDICT_REFUSED, REASON_RELAY_NO_GRANT, STAGE_WHO, NO_GRANT);
+		return verdict_of(VERDICT_REFUSED, REASON_RELAY_NO_GRANT, STAGE_WHO,
+				  NO_GRANT);
 	if (upto >= STAGE_WHO)
 		w = who_ask(p, facts, &who);
-	for (enum stage stage = STAGE_WHO; stage <= upto && stage < STAGE_QUOTA; stage++) {
+	for (enum stage stage = STAGE_WHO; stage <= upto && stage < STAGE_QUOTA;
+	     stage++) {
 		uint64_t *next = maps[alive == maps[0]];
 
 		if (stage_is_idle(p, facts, stage))
@@ -493,11 +509,13 @@ grants_ask(const struct policy *p, const struct facts *facts, enum stage upto)
 			return who_refuse(p, facts, &who, w);
 		if (stage == STAGE_EVIDENCE)
 			return evidence_refuse(p, facts, alive, w);
-		return verdict_of(VERDICT_REFUSED, stage_reason(stage), stage, first_alive(alive, w));
+		return verdict_of(VERDICT_REFUSED, stage_reason(stage), stage,
+				  first_alive(alive, w));
 	}
 	if (upto >= STAGE_QUOTA)
 		return quota_decide(facts, alive, w);
-	return verdict_of(VERDICT_RELAYED, REASON_NONE, STAGE_PERMITTED, first_alive(alive, w));
+	return verdict_of(VERDICT_RELAYED, REASON_NONE, STAGE_PERMITTED,
+			  first_alive(alive, w));
 }
 
 /* ---- Monitor mode ---- */
@@ -517,7 +535,8 @@ grant_is_monitoring(const struct grant_source *grant, int64_t now_ms)
 }
 
 static bool
-is_monitoring(const struct policy *p, const struct facts *facts, const struct verdict *verdict)
+is_monitoring(const struct policy *p, const struct facts *facts,
+	      const struct verdict *verdict)
 {
 	if (facts->connector != NO_CONNECTOR &&
 	    connector_is_monitoring(&p->connectors[facts->connector], facts->now_wall_ms))
@@ -532,8 +551,9 @@ struct verdict
 policy_decide(const struct policy *p, const struct facts *facts, enum stage upto)
 {
 	struct verdict verdict = grants_ask(p, facts, upto);
-	bool is_no = verdict.kind == VERDICT_REFUSED ||
-		     (verdict.kind == VERDICT_DEFERRED && reason_is_quota(verdict.reason));
+	bool is_no =
+	    verdict.kind == VERDICT_REFUSED ||
+	    (verdict.kind == VERDICT_DEFERRED && reason_is_quota(verdict.reason));
 
 	if (is_no && is_monitoring(p, facts, &verdict))
 		verdict.kind = VERDICT_WOULD_REFUSE;
@@ -545,9 +565,8 @@ verdict_reply(const struct verdict *verdict, enum reply_style style)
 {
 	if (verdict->kind != VERDICT_DEFERRED)
 		return reason_reply_get(verdict->reason, style);
-	return reason_reply_deferred(verdict->cause != REASON_NONE ? verdict->cause :
-								     verdict->reason,
-				     style);
+	return reason_reply_deferred(
+	    verdict->cause != REASON_NONE ? verdict->cause : verdict->reason, style);
 }
 
 /* Why one grant stopped at STAGE_WHO. */
@@ -557,10 +576,12 @@ who_reason(const struct policy *p, const struct facts *facts, const struct who *
 {
 	bool is_here = bitmap_has(who->connector, grant);
 
-	if (is_here && bitmap_has(who->identities, grant) && bitmap_has(p->identified, grant))
+	if (is_here && bitmap_has(who->identities, grant) &&
+	    bitmap_has(p->identified, grant))
 		return REASON_RELAY_NETWORK;
-	if (is_here && bitmap_has(who->networks, grant) && bitmap_has(p->identified, grant) &&
-	    facts->user.len == 0 && facts->connector != NO_CONNECTOR &&
+	if (is_here && bitmap_has(who->networks, grant) &&
+	    bitmap_has(p->identified, grant) && facts->user.len == 0 &&
+	    facts->connector != NO_CONNECTOR &&
 	    p->connectors[facts->connector].can_authenticate)
 		return REASON_AUTH_REQUIRED;
 	return REASON_RELAY_NO_GRANT;
@@ -589,11 +610,14 @@ policy_trace(const struct policy *p, const struct facts *facts, enum stage upto,
 	if (upto >= STAGE_WHO)
 		(void)who_ask(p, facts, &who);
 	for (size_t grant = 0; grant < p->grant_count; grant++)
-		out[grant] = (struct grant_outcome){ grant, STAGE_PERMITTED, REASON_NONE };
-	for (enum stage stage = STAGE_WHO; stage <= upto && stage < STAGE_QUOTA; stage++) {
+		out[grant] =
+		    (struct grant_outcome){ grant, STAGE_PERMITTED, REASON_NONE };
+	for (enum stage stage = STAGE_WHO; stage <= upto && stage < STAGE_QUOTA;
+	     stage++) {
 		stage_ask(p, facts, stage, &who, window_all(p), pass);
 		for (size_t grant = 0; grant < p->grant_count; grant++) {
-			if (out[grant].stage != STAGE_PERMITTED || bitmap_has(pass, grant))
+			if (out[grant].stage != STAGE_PERMITTED ||
+			    bitmap_has(pass, grant))
 				continue;
 			out[grant].stage = stage;
 			out[grant].reason = trace_reason(p, facts, &who, stage, grant);
@@ -606,105 +630,4 @@ policy_trace(const struct policy *p, const struct facts *facts, enum stage upto,
 		if (out[grant].reason != REASON_NONE)
 			out[grant].stage = STAGE_QUOTA;
 	}
-}
-
-/* Does the address stand for "any address of this host" (0.0.0.0, ::)? */
-static bool
-ip_is_any(const struct ip *ip)
-{
-	static const struct ip none = { { 0 } };
-
-	return ip_compare(ip, &none) == 0 ||
-	       (ip_is_v4(ip) && memcmp(ip->bytes + 12, none.bytes, 4) == 0);
-}
-
-size_t
-policy_connector_find(const struct policy *p, const struct ip_endpoint *local,
-		      const struct ip *client)
-{
-	for (size_t i = 0; i < p->binding_count; i++) {
-		const struct binding *binding = &p->bindings[i];
-		const struct ip *ip = &binding->local.ip;
-
-		/* 0.0.0.0 takes IPv4; :: takes what is left, IPv4 too where the socket does */
-		if (binding->local.port != local->port ||
-		    (ip_compare(ip, &local->ip) != 0 &&
-		     !(ip_is_any(ip) && (!ip_is_v4(ip) || ip_is_v4(&local->ip)))))
-			continue;
-		uint32_t connector = network_table_find(binding->clients, client);
-
-		if (connector != 0)
-			return connector - 1;
-	}
-	return NO_CONNECTOR;
-}
-
-size_t
-policy_grant_count(const struct policy *p)
-{
-	return p->grant_count;
-}
-
-size_t
-policy_connector_count(const struct policy *p)
-{
-	return p->connector_count;
-}
-
-const struct grant_source *
-policy_grant(const struct policy *p, size_t grant)
-{
-	assert(grant < p->grant_count);
-	return &p->grants[grant];
-}
-
-const struct connector_source *
-policy_connector(const struct policy *p, size_t connector)
-{
-	assert(connector < p->connector_count);
-	return &p->connectors[connector];
-}
-
-size_t
-policy_grant_find(const struct policy *p, struct span name)
-{
-	const struct grant_source *grant = table_find(&p->grant_names, name);
-
-	return grant == NULL ? NO_GRANT : (size_t)(grant - p->grants);
-}
-
-size_t
-policy_connector_find_name(const struct policy *p, struct span name)
-{
-	const struct connector_source *connector = table_find(&p->connector_names, name);
-
-	return connector == NULL ? NO_CONNECTOR : (size_t)(connector - p->connectors);
-}
-
-void
-policy_hash(const struct policy *p, char out[17])
-{
-	memcpy(out, p->hash, sizeof(p->hash));
-}
-
-static void
-hit_note(void *context, uint32_t value, unsigned specificity)
-{
-	unsigned *best = context;
-
-	(void)value;
-	*best = specificity > *best ? specificity : *best;
-}
-
-bool
-policy_is_accepted_domain(const struct policy *p, struct span domain)
-{
-	char key[DOMAIN_MAX];
-	unsigned best = 0;
-	size_t len = domain_key_make(domain, key);
-
-	if (len > 0)
-		pattern_table_match_domain(&p->accepted, (struct span){ key, len }, hit_note,
-					   &best);
-	return best > 0;
 }

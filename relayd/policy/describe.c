@@ -24,7 +24,8 @@ say_bytes(struct buffer *out, struct span bytes)
 	struct span shown = span_first(bytes, TEXT_SHOWN);
 
 	for (size_t i = 0; i < shown.len; i++)
-		(void)buffer_append_byte(out, ascii_is_control(shown.ptr[i]) ? '?' : shown.ptr[i]);
+		(void)buffer_append_byte(
+		    out, ascii_is_control(shown.ptr[i]) ? '?' : shown.ptr[i]);
 	if (shown.len < bytes.len)
 		say(out, "...");
 }
@@ -119,8 +120,8 @@ who_parts_failed(const struct policy *p, const struct facts *facts, size_t grant
 	uint64_t networks[GRANT_WORDS_MAX], users[GRANT_WORDS_MAX];
 	uint64_t certificates[GRANT_WORDS_MAX];
 	const uint64_t *here = facts->connector == NO_CONNECTOR ?
-				       p->unbound :
-				       p->connector_grants[facts->connector];
+				   p->unbound :
+				   p->connector_grants[facts->connector];
 
 	networks_ask(p, &facts->client, networks);
 	identities_ask(p, facts, users, certificates);
@@ -145,8 +146,8 @@ describe_who(const struct policy *p, const struct facts *facts, size_t grant,
 		say_list(out, &g->connectors);
 		say(out, "; got ");
 		say_bytes(out, facts->connector == NO_CONNECTOR ?
-				       span_of("none") :
-				       p->connectors[facts->connector].name);
+				   span_of("none") :
+				   p->connectors[facts->connector].name);
 		between = ", and ";
 	}
 	if (failed.network) {
@@ -198,7 +199,8 @@ describe_evidence(const struct policy *p, const struct facts *facts, size_t gran
 			continue;
 		(void)buffer_printf(out, "%s%s %s", between, evidence_names[i],
 				    result == EVIDENCE_FAILS   ? "failed" :
-				    result == EVIDENCE_TROUBLE ? "could not be looked up" :
+				    result == EVIDENCE_TROUBLE ? "could not be looked "
+								 "up" :
 								 "not looked up");
 		between = ", ";
 	}
@@ -212,7 +214,8 @@ describe_header_from(const struct facts *facts, const struct grant_source *g,
 		say(out, "wants header From in the domain of the envelope sender ");
 		say_address(out, facts->sender);
 	} else {
-		say_allows(out, "header From by senders", &g->senders, &g->except_senders);
+		say_allows(out, "header From by senders", &g->senders,
+			   &g->except_senders);
 	}
 	switch (facts->header_from_result) {
 	case HEADER_FROM_READ:
@@ -233,7 +236,8 @@ describe_header_from(const struct facts *facts, const struct grant_source *g,
 		say_address(out, &facts->header_from[i]);
 	}
 	if (facts->header_from_count > ITEMS_SHOWN)
-		(void)buffer_printf(out, " and %zu more", facts->header_from_count - ITEMS_SHOWN);
+		(void)buffer_printf(out, " and %zu more",
+				    facts->header_from_count - ITEMS_SHOWN);
 }
 
 static void
@@ -250,7 +254,8 @@ describe_limits(const struct grant_source *g, enum reason reason, struct buffer 
 		say(out, "cannot take more now");
 	for (size_t i = 0; i < g->limit_count; i++) {
 		(void)buffer_printf(out, "%s%llu %s in %u s", between,
-				    (unsigned long long)g->limits[i].count, units[g->limits[i].unit],
+				    (unsigned long long)g->limits[i].count,
+				    units[g->limits[i].unit],
 				    (unsigned)g->limits[i].window_s);
 		between = ", ";
 	}
@@ -258,7 +263,8 @@ describe_limits(const struct grant_source *g, enum reason reason, struct buffer 
 }
 
 static void
-describe_validity(const struct facts *facts, const struct grant_source *g, struct buffer *out)
+describe_validity(const struct facts *facts, const struct grant_source *g,
+		  struct buffer *out)
 {
 	bool is_early = g->starts_ms != 0 && facts->now_wall_ms < g->starts_ms;
 
@@ -269,8 +275,8 @@ describe_validity(const struct facts *facts, const struct grant_source *g, struc
 }
 
 static void
-describe_tls(const struct policy *p, const struct facts *facts, const struct grant_source *g,
-	     struct buffer *out)
+describe_tls(const struct policy *p, const struct facts *facts,
+	     const struct grant_source *g, struct buffer *out)
 {
 	if (g->requires_tls || facts->connector == NO_CONNECTOR) {
 		say(out, "requires TLS; got a session in clear");
@@ -291,7 +297,8 @@ describe_stranger(const struct policy *p, const struct facts *facts, enum reason
 		say(out, " of connector ");
 		say_bytes(out, p->connectors[facts->connector].name);
 	}
-	say(out, reason == REASON_AUTH_REQUIRED ? " needs a login or certificate; got client " :
+	say(out, reason == REASON_AUTH_REQUIRED ? " needs a login or certificate; got "
+						  "client " :
 						  " knows this client; got client ");
 	say_ip(out, &facts->client);
 	say(out, ", ");
@@ -370,8 +377,8 @@ say_grant(struct buffer *out, const char *before, const struct grant_source *g)
 
 /* 'add "x" to networks of grant "billing" (relayd.conf:41)', or 'take it out of except-...' */
 static void
-say_add(struct buffer *out, struct span item, const char *option, const char *except_option,
-	bool is_listed, const struct grant_source *g)
+say_add(struct buffer *out, struct span item, const char *option,
+	const char *except_option, bool is_listed, const struct grant_source *g)
 {
 	say(out, is_listed ? "take what holds \"" : "add \"");
 	say_bytes(out, item);
@@ -447,7 +454,8 @@ remedy_new_grant(const struct policy *p, const struct facts *facts, struct buffe
 }
 
 static void
-remedy_who(const struct policy *p, const struct facts *facts, size_t grant, struct buffer *out)
+remedy_who(const struct policy *p, const struct facts *facts, size_t grant,
+	   struct buffer *out)
 {
 	const struct grant_source *g = &p->grants[grant];
 	struct who_parts failed = who_parts_failed(p, facts, grant);
@@ -469,7 +477,8 @@ remedy_who(const struct policy *p, const struct facts *facts, size_t grant, stru
 		say_list(out, &g->certificates);
 		if (facts->certificate_count > 0) {
 			say(out, ", or ");
-			say_add(out, facts->certificates[0], "certificates", "", false, g);
+			say_add(out, facts->certificates[0], "certificates", "", false,
+				g);
 			return;
 		}
 	}
@@ -484,13 +493,15 @@ remedy_header_from(const struct policy *p, const struct facts *facts, size_t gra
 {
 	const struct grant_source *g = &p->grants[grant];
 
-	if (facts->header_from_result != HEADER_FROM_READ || facts->header_from_count == 0) {
+	if (facts->header_from_result != HEADER_FROM_READ ||
+	    facts->header_from_count == 0) {
 		say(out, "let the application write one From field with one address");
 		say_grant(out, ", or set header-from = \"any\" in ", g);
 		return;
 	}
 	if (g->header_from == HEADER_FROM_SAME_DOMAIN) {
-		say(out, "let the application use the domain of its envelope sender in From");
+		say(out, "let the application use the domain of its envelope sender in "
+			 "From");
 		say_grant(out, ", or set header-from = \"authorized\" in ", g);
 		return;
 	}
@@ -498,7 +509,8 @@ remedy_header_from(const struct policy *p, const struct facts *facts, size_t gra
 		const struct address *address = &facts->header_from[i];
 		uint64_t pass[GRANT_WORDS_MAX];
 
-		addresses_ask(p, &p->senders, &p->sender_table, address, window_all(p), pass);
+		addresses_ask(p, &p->senders, &p->sender_table, address, window_all(p),
+			      pass);
 		if (bitmap_has(pass, grant))
 			continue;
 		say_add(out, address->text, "senders", "except-senders",
@@ -508,8 +520,8 @@ remedy_header_from(const struct policy *p, const struct facts *facts, size_t gra
 }
 
 static void
-remedy_grant(const struct policy *p, const struct facts *facts, const struct verdict *verdict,
-	     struct buffer *out)
+remedy_grant(const struct policy *p, const struct facts *facts,
+	     const struct verdict *verdict, struct buffer *out)
 {
 	const struct grant_source *g = &p->grants[verdict->grant];
 	bool is_early = g->starts_ms != 0 && facts->now_wall_ms < g->starts_ms;
@@ -530,7 +542,8 @@ remedy_grant(const struct policy *p, const struct facts *facts, const struct ver
 		return;
 	case STAGE_SENDER:
 		say_add(out,
-			address_is_null(facts->sender) ? span_of("<>") : facts->sender->text,
+			address_is_null(facts->sender) ? span_of("<>") :
+							 facts->sender->text,
 			"senders", "except-senders",
 			is_in_list(p, &p->senders, &p->sender_table, facts->sender,
 				   verdict->grant),
@@ -538,16 +551,17 @@ remedy_grant(const struct policy *p, const struct facts *facts, const struct ver
 		return;
 	case STAGE_RECIPIENT:
 		say_add(out, facts->recipient->text, "recipients", "except-recipients",
-			is_in_list(p, &p->recipients, &p->recipient_table, facts->recipient,
-				   verdict->grant),
+			is_in_list(p, &p->recipients, &p->recipient_table,
+				   facts->recipient, verdict->grant),
 			g);
 		return;
 	case STAGE_HEADER_FROM:
 		remedy_header_from(p, facts, verdict->grant, out);
 		return;
 	case STAGE_EVIDENCE:
-		say(out, reason_remedy(verdict->cause != REASON_NONE ? REASON_EVIDENCE_UNKNOWN :
-								       verdict->reason));
+		say(out, reason_remedy(verdict->cause != REASON_NONE ?
+					   REASON_EVIDENCE_UNKNOWN :
+					   verdict->reason));
 		say_grant(out, " Option require of ", g);
 		say(out, " asks for it.");
 		return;
@@ -563,8 +577,8 @@ remedy_grant(const struct policy *p, const struct facts *facts, const struct ver
 }
 
 void
-policy_remedy(const struct policy *p, const struct facts *facts, const struct verdict *verdict,
-	      struct buffer *out)
+policy_remedy(const struct policy *p, const struct facts *facts,
+	      const struct verdict *verdict, struct buffer *out)
 {
 	if (verdict->kind == VERDICT_RELAYED)
 		return;

@@ -65,7 +65,8 @@ void
 condition_begin(struct condition_builder *b, struct arena *arena, size_t grant_count)
 {
 	assert(grant_count <= GRANTS_MAX);
-	*b = (struct condition_builder){ .arena = arena, .words = (grant_count + 63) / 64 };
+	*b = (struct condition_builder){ .arena = arena,
+					 .words = (grant_count + 63) / 64 };
 	table_init(&b->known, 0);
 	arena_init(&b->lists, 1U << 16);
 	b->unstated = arena_new_array(arena, b->words, sizeof(*b->unstated));
@@ -84,14 +85,15 @@ condition_state(struct condition_builder *b, size_t grant)
 uint32_t
 condition_group_new(struct condition_builder *b)
 {
-	b->first_uses =
-	    room_make(b->first_uses, b->group_count, &b->group_room, sizeof(*b->first_uses));
+	b->first_uses = room_make(b->first_uses, b->group_count, &b->group_room,
+				  sizeof(*b->first_uses));
 	b->first_uses[b->group_count] = 0;
 	return (uint32_t)b->group_count++;
 }
 
 void
-condition_group_use(struct condition_builder *b, uint32_t group, size_t grant, bool is_except)
+condition_group_use(struct condition_builder *b, uint32_t group, size_t grant,
+		    bool is_except)
 {
 	b->uses = room_make(b->uses, b->use_count, &b->use_room, sizeof(*b->uses));
 	b->uses[b->use_count] = (struct condition_use){
@@ -105,7 +107,8 @@ condition_group_use(struct condition_builder *b, uint32_t group, size_t grant, b
 
 /* The uses of the groups, of one kind, as a set that keeps only the words that matter. */
 static struct grant_set
-uses_set(struct condition_builder *b, const uint32_t *groups, size_t count, bool is_except)
+uses_set(struct condition_builder *b, const uint32_t *groups, size_t count,
+	 bool is_except)
 {
 	UNCLEARED uint64_t map[GRANT_WORDS_MAX];
 	size_t first = b->words, end = 0;
@@ -157,7 +160,8 @@ condition_rule(struct condition_builder *b, const uint32_t *groups, size_t count
 void
 condition_end(struct condition_builder *b, struct condition *condition)
 {
-	struct grant_rule *rules = arena_new_array(b->arena, b->rule_count, sizeof(*rules));
+	struct grant_rule *rules =
+	    arena_new_array(b->arena, b->rule_count, sizeof(*rules));
 
 	memcpy(rules, b->rules, b->rule_count * sizeof(*rules));
 	*condition = (struct condition){

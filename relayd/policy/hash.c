@@ -34,16 +34,21 @@ hash_list(XXH3_state_t *state, const struct text_list *list)
 static void
 hash_grant(XXH3_state_t *state, const struct grant_source *g)
 {
-	const struct span texts[] = { g->name, g->owner, g->ticket, g->route, g->rewrite_sender };
-	const struct text_list lists[] = { g->connectors,      g->users,
-					   g->networks,	       g->certificates,
-					   g->senders,	       g->recipients,
-					   g->except_networks, g->except_senders,
+	const struct span texts[] = { g->name, g->owner, g->ticket, g->route,
+				      g->rewrite_sender };
+	const struct text_list lists[] = { g->connectors,	g->users,
+					   g->networks,		g->certificates,
+					   g->senders,		g->recipients,
+					   g->except_networks,	g->except_senders,
 					   g->except_recipients };
-	const uint64_t numbers[] = { g->requires_tls,	      g->header_from,
-				     g->requires_evidence,    (uint64_t)g->starts_ms,
-				     (uint64_t)g->expires_ms, g->mode,
-				     (uint64_t)g->monitor_until_ms, g->is_open_relay_accepted,
+	const uint64_t numbers[] = { g->requires_tls,
+				     g->header_from,
+				     g->requires_evidence,
+				     (uint64_t)g->starts_ms,
+				     (uint64_t)g->expires_ms,
+				     g->mode,
+				     (uint64_t)g->monitor_until_ms,
+				     g->is_open_relay_accepted,
 				     g->limit_count };
 
 	for (size_t i = 0; i < ARRAY_LEN(texts); i++)

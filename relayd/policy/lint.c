@@ -12,9 +12,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#define FINDING_MAX	  512
-#define PATTERN_PAIRS_MAX (1U << 16) /* of two grants' lists that are compared one by one */
-#define SHADOW_GRANTS_MAX 4096	     /* more grants than this are not compared with each other */
+#define FINDING_MAX 512
+#define PAIRS_MAX   (1U << 16) /* of items of two lists that are compared one by one */
+#define SHADOW_GRANTS_MAX                                                                \
+	4096 /* more grants than this are not compared with each other */
 
 struct lint {
 	const struct policy *policy;
@@ -45,15 +46,18 @@ lint_dates(const struct lint *lint, const struct grant_source *g)
 {
 	if (g->expires_ms != 0 && g->expires_ms <= lint->now_ms)
 		warn_at(lint, g->file, g->line,
-			"grant \"" SPAN_FMT "\" has expired and permits nothing; remove it, or ask "
+			"grant \"" SPAN_FMT "\" has expired and permits nothing; remove "
+					    "it, or ask "
 			"its owner (" SPAN_FMT ") for a new date",
 			SPAN_ARG(g->name),
 			SPAN_ARG(g->owner.len > 0 ? g->owner : span_of("none named")));
 	if (grant_is_monitoring(g, lint->now_ms))
 		warn_at(lint, g->file, g->line,
-			"grant \"" SPAN_FMT "\" is in monitor mode%s: what it would refuse is relayed; "
+			"grant \"" SPAN_FMT "\" is in monitor mode%s: what it would "
+					    "refuse is relayed; "
 			"set mode = \"enforce\" when you have seen enough",
-			SPAN_ARG(g->name), g->monitor_until_ms == 0 ? " without an end" : "");
+			SPAN_ARG(g->name),
+			g->monitor_until_ms == 0 ? " without an end" : "");
 }
 
 static void
@@ -66,14 +70,18 @@ lint_connectors(const struct lint *lint)
 
 		if (bitmap_next(p->connector_grants[i], p->words, 0) == SIZE_MAX)
 			warn_at(lint, k->file, k->line,
-				"connector \"" SPAN_FMT "\" has no grants, so it refuses everything; name "
+				"connector \"" SPAN_FMT "\" has no grants, so it refuses "
+							"everything; name "
 				"it in connectors of a grant, or remove it",
 				SPAN_ARG(k->name));
 		if (connector_is_monitoring(k, lint->now_ms))
 			warn_at(lint, k->file, k->line,
-				"connector \"" SPAN_FMT "\" is in monitor mode%s: everybody may relay "
-				"through it; set mode = \"enforce\" when you have seen enough",
-				SPAN_ARG(k->name), k->monitor_until_ms == 0 ? " without an end" : "");
+				"connector \"" SPAN_FMT "\" is in monitor mode%s: "
+							"everybody may relay "
+				"through it; set mode = \"enforce\" when you have seen "
+				"enough",
+				SPAN_ARG(k->name),
+				k->monitor_until_ms == 0 ? " without an end" : "");
 	}
 }
 
@@ -85,8 +93,10 @@ lint_tables(const struct lint *lint)
 	for (size_t i = 0; i < p->table_count; i++) {
 		if (!p->tables[i].is_used)
 			warn_at(lint, NULL, p->tables[i].line,
-				"table \"" SPAN_FMT "\" is never used; write \"table:" SPAN_FMT
-				"\" where it belongs, or remove it",
+				"table \"" SPAN_FMT "\" is never used; write "
+						    "\"table:" SPAN_FMT "\" where it "
+									"belongs, or "
+									"remove it",
 				SPAN_ARG(p->tables[i].name), SPAN_ARG(p->tables[i].name));
 	}
 }
@@ -133,7 +143,8 @@ is_possible(const struct policy *p, size_t grant)
 
 		if (bitmap_has(p->connector_grants[i], grant) &&
 		    (g->users.count == 0 || k->can_authenticate) &&
-		    (g->certificates.count == 0 || has_tls) && (!g->requires_tls || has_tls))
+		    (g->certificates.count == 0 || has_tls) &&
+		    (!g->requires_tls || has_tls))
 			return true;
 	}
 	return p->connector_count == 0;
@@ -159,25 +170,31 @@ lint_reach(const struct lint *lint)
 
 	for (size_t i = 0; i < p->client_table_count; i++) {
 		r.last_connector = 0;
-		network_tables_meet(&p->client_tables[i], &p->network_table, reachable_add, &r);
+		network_tables_meet(&p->client_tables[i], &p->network_table,
+				    reachable_add, &r);
 	}
 	for (size_t i = 0; i < p->grant_count; i++) {
 		const struct grant_source *g = &p->grants[i];
 
 		if (p->client_table_count > 0 && !bitmap_has(map, i))
 			warn_at(lint, g->file, g->line,
-				"grant \"" SPAN_FMT "\" is unreachable: none of its connectors takes clients "
+				"grant \"" SPAN_FMT "\" is unreachable: none of its "
+						    "connectors takes clients "
 				"from its networks; correct networks or connectors",
 				SPAN_ARG(g->name));
 		else if (!is_possible(p, i))
 			warn_at(lint, g->file, g->line,
-				"grant \"" SPAN_FMT "\" is unreachable: it demands a login, a certificate "
-				"or TLS, and none of its connectors offers that; see auth-mechanisms and "
+				"grant \"" SPAN_FMT "\" is unreachable: it demands a "
+						    "login, a certificate "
+				"or TLS, and none of its connectors offers that; see "
+				"auth-mechanisms and "
 				"tls of the connectors",
 				SPAN_ARG(g->name));
-		else if (list_has(&g->except_senders, any) || list_has(&g->except_recipients, any))
+		else if (list_has(&g->except_senders, any) ||
+			 list_has(&g->except_recipients, any))
 			warn_at(lint, g->file, g->line,
-				"grant \"" SPAN_FMT "\" is unreachable: its exceptions leave nothing; take "
+				"grant \"" SPAN_FMT "\" is unreachable: its exceptions "
+						    "leave nothing; take "
 				"\"*\" out of them",
 				SPAN_ARG(g->name));
 	}
@@ -189,6 +206,8 @@ lint_reach(const struct lint *lint)
 static bool
 lists_contain(const struct text_list *outer, const struct text_list *inner)
 {
+	if (outer->count * inner->count > PAIRS_MAX)
+		return false;
 	for (size_t i = 0; i < inner->count; i++) {
 		if (!list_has(outer, inner->items[i]))
 			return false;
@@ -214,7 +233,8 @@ network_is_in(struct span item, const struct text_list *outer)
 		return false; /* a table that the other does not name */
 	for (size_t i = 0; i < outer->count; i++) {
 		if (ip_range_parse(outer->items[i], &other) == PARSE_OK &&
-		    ip_range_has(&other, &range.first) && ip_range_has(&other, &range.last))
+		    ip_range_has(&other, &range.first) &&
+		    ip_range_has(&other, &range.last))
 			return true;
 	}
 	return false;
@@ -225,7 +245,7 @@ networks_contain(const struct text_list *outer, const struct text_list *inner)
 {
 	if (outer->count == 0)
 		return true;
-	if (inner->count == 0 || outer->count * inner->count > PATTERN_PAIRS_MAX)
+	if (inner->count == 0 || outer->count * inner->count > PAIRS_MAX)
 		return false;
 	for (size_t i = 0; i < inner->count; i++) {
 		if (!network_is_in(inner->items[i], outer))
@@ -246,7 +266,8 @@ pattern_is_in(struct span item, const struct text_list *outer)
 	for (size_t i = 0; i < outer->count; i++) {
 		if (pattern_parse(outer->items[i], &other) != NULL)
 			continue; /* a table or accepted-domains */
-		if (other.kind == PATTERN_ANY || (is_pattern && pattern_covers(&other, &inner)))
+		if (other.kind == PATTERN_ANY ||
+		    (is_pattern && pattern_covers(&other, &inner)))
 			return true;
 	}
 	return false;
@@ -255,7 +276,7 @@ pattern_is_in(struct span item, const struct text_list *outer)
 static bool
 patterns_contain(const struct text_list *outer, const struct text_list *inner)
 {
-	if (outer->count * inner->count > PATTERN_PAIRS_MAX)
+	if (outer->count * inner->count > PAIRS_MAX)
 		return false;
 	for (size_t i = 0; i < inner->count; i++) {
 		if (!pattern_is_in(inner->items[i], outer))
@@ -268,12 +289,14 @@ patterns_contain(const struct text_list *outer, const struct text_list *inner)
 static bool
 grant_contains(const struct grant_source *outer, const struct grant_source *inner)
 {
-	bool is_always = (outer->starts_ms == 0 || (inner->starts_ms != 0 &&
-						    outer->starts_ms <= inner->starts_ms)) &&
-			 (outer->expires_ms == 0 || (inner->expires_ms != 0 &&
-						     outer->expires_ms >= inner->expires_ms));
+	bool is_always =
+	    (outer->starts_ms == 0 ||
+	     (inner->starts_ms != 0 && outer->starts_ms <= inner->starts_ms)) &&
+	    (outer->expires_ms == 0 ||
+	     (inner->expires_ms != 0 && outer->expires_ms >= inner->expires_ms));
 
-	return is_always && outer->limit_count == 0 && (!outer->requires_tls || inner->requires_tls) &&
+	return is_always && outer->limit_count == 0 &&
+	       (!outer->requires_tls || inner->requires_tls) &&
 	       (outer->requires_evidence & ~inner->requires_evidence) == 0 &&
 	       (outer->header_from == HEADER_FROM_ANY ||
 		(outer->header_from == inner->header_from &&
@@ -306,7 +329,8 @@ lint_shadows(const struct lint *lint)
 				continue;
 			warn_at(lint, g->file, g->line,
 				"grant \"" SPAN_FMT "\" is shadowed: grant \"" SPAN_FMT
-				"\" (line %u) comes first and permits all that it permits; move it "
+				"\" (line %u) comes first and permits all that it "
+				"permits; move it "
 				"before that, narrow that, or remove it",
 				SPAN_ARG(g->name), SPAN_ARG(before->name), before->line);
 			break;
@@ -331,7 +355,8 @@ has_accepted_below(const struct policy *p, struct span d)
 	for (size_t i = 0; i < p->domain_count; i++) {
 		struct span name = p->domains[i].name;
 
-		if (name.len > 2 && name.ptr[0] == '*' && span_ends_fold(d, span_skip(name, 1)))
+		if (name.len > 2 && name.ptr[0] == '*' &&
+		    span_ends_fold(d, span_skip(name, 1)))
 			return true;
 	}
 	return false;
@@ -365,8 +390,12 @@ lint_senders(const struct lint *lint, const struct grant_source *g)
 	}
 	if (count > 0)
 		warn_at(lint, g->file, g->line,
-			"grant \"" SPAN_FMT "\" has senders outside every accepted domain (%zu, as \""
-			SPAN_FMT "\"): answers and bounces to them do not come here; add an "
+			"grant \"" SPAN_FMT "\" has senders outside every accepted "
+					    "domain (%zu, as \"" SPAN_FMT "\"): answers "
+									  "and bounces "
+									  "to them do "
+									  "not come "
+									  "here; add an "
 			"accepted-domain if it is yours",
 			SPAN_ARG(g->name), count, SPAN_ARG(g->senders.items[first]));
 }
@@ -416,26 +445,33 @@ lint_openness(const struct lint *lint)
 		if (bitmap_next(here, p->words, 0) == SIZE_MAX)
 			continue;
 		network_tables_meet(&none, &p->network_table, openness_add, &open);
-		bool is_open = (p->connector_is_all_v6[i] && !open.has_v6_hole) ||
-			       (p->connector_is_all_v4[i] && open.v4_held == UINT64_C(1) << 32);
+		bool is_open =
+		    (p->connector_is_all_v6[i] && !open.has_v6_hole) ||
+		    (p->connector_is_all_v4[i] && open.v4_held == UINT64_C(1) << 32);
 
 		if (is_open)
 			warn_at(lint, k->file, k->line,
-				"connector \"" SPAN_FMT "\" is an open relay: its grants together let any "
-				"network send to any recipient without a login or certificate; narrow "
+				"connector \"" SPAN_FMT "\" is an open relay: its grants "
+							"together let any "
+				"network send to any recipient without a login or "
+				"certificate; narrow "
 				"their networks or recipients",
 				SPAN_ARG(k->name));
 		else if (p->connector_is_all_v4[i] && open.v4_held > UINT64_C(1) << 31)
 			warn_at(lint, k->file, k->line,
-				"connector \"" SPAN_FMT "\" is nearly an open relay: its grants together let "
-				"more than half of all IPv4 addresses send to any recipient without a "
-				"login or certificate; narrow their networks or recipients",
+				"connector \"" SPAN_FMT "\" is nearly an open relay: its "
+							"grants together let "
+				"more than half of all IPv4 addresses send to any "
+				"recipient without a "
+				"login or certificate; narrow their networks or "
+				"recipients",
 				SPAN_ARG(k->name));
 	}
 }
 
 void
-policy_lint(const struct policy *p, int64_t now_ms, policy_complain *complain, void *context)
+policy_lint(const struct policy *p, int64_t now_ms, policy_complain *complain,
+	    void *context)
 {
 	const struct lint lint = {
 		.policy = p,

@@ -1,13 +1,18 @@
 # SPDX-License-Identifier: ISC
 noinst_LIBRARIES += relayd/libpolicy.a
 relayd_libpolicy_a_SOURCES = \
-	%D%/compile.c \
+	%D%/compile.c %D%/compile_private.h \
+	%D%/compile_connectors.c \
+	%D%/compile_grants.c \
+	%D%/compile_tables.c \
+	%D%/complain.c \
 	%D%/decide.c \
 	%D%/describe.c \
 	%D%/grant_set.c %D%/grant_set.h \
 	%D%/hash.c \
 	%D%/key_table.c %D%/key_table.h \
 	%D%/lint.c \
+	%D%/look.c \
 	%D%/names.c \
 	%D%/network_table.c %D%/network_table.h \
 	%D%/open_relay.c \

@@ -28,7 +28,8 @@ is_accepted_domains(struct span text)
  * store of passwords, and this is no place to make them one. Realms are domains: without case.
  */
 size_t
-login_key_make(struct span realm, struct span login, char out[LOGIN_MAX], size_t *realm_at)
+login_key_make(struct span realm, struct span login, char out[LOGIN_MAX],
+	       size_t *realm_at)
 {
 	size_t at = login.len;
 
@@ -64,7 +65,8 @@ fingerprint_make(struct span digits, char *out)
 
 		if (c == ':')
 			continue;
-		if (!(ascii_is_digit(c) || (c >= 'a' && c <= 'f')) || len == FINGERPRINT_DIGITS)
+		if (!(ascii_is_digit(c) || (c >= 'a' && c <= 'f')) ||
+		    len == FINGERPRINT_DIGITS)
 			return 0;
 		out[len++] = c;
 	}
@@ -96,15 +98,16 @@ identity_key_make(struct span identity, char out[IDENTITY_MAX])
 
 			return digits == 0 ? 0 : skip + digits;
 		}
-		size_t domain_at = i == 1 ? 0 : value.len; /* from there on without case */
+		size_t domain_at = i == 1 ? 0 :
+					    value.len; /* from there on without case */
 
 		for (size_t at = 0; i == 2 && at < value.len; at++) {
 			if (value.ptr[at] == '@')
 				domain_at = at;
 		}
 		for (size_t at = 0; at < value.len; at++)
-			out[skip + at] =
-			    at >= domain_at ? ascii_lower(value.ptr[at]) : value.ptr[at];
+			out[skip + at] = at >= domain_at ? ascii_lower(value.ptr[at]) :
+							   value.ptr[at];
 		return skip + value.len;
 	}
 	return 0;

@@ -7,10 +7,10 @@
 #include <assert.h>
 #include <stdlib.h>
 
-#define INDEX_BITS   16
-#define INDEX_COUNT  ((1U << INDEX_BITS) + 1)
-#define INDEX_FROM   256 /* below so many pieces a plain search is as fast */
-#define LIST_FIRST   16
+#define INDEX_BITS  16
+#define INDEX_COUNT ((1U << INDEX_BITS) + 1)
+#define INDEX_FROM  256 /* below so many pieces a plain search is as fast */
+#define LIST_FIRST  16
 
 static const struct ip_range v4_all = {
 	{ { [10] = 0xff, [11] = 0xff } },
@@ -22,8 +22,8 @@ static const struct ip_range v6_below = {
 };
 static const struct ip_range v6_above = {
 	{ { [9] = 0x01 } },
-	{ { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-	    0xff, 0xff } },
+	{ { 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
+	    0xff, 0xff, 0xff } },
 };
 
 static uint32_t
@@ -116,7 +116,8 @@ v4_index_make(struct network_table *t)
 }
 
 void
-network_table_init(struct network_table *t, const struct network_piece *pieces, size_t count)
+network_table_init(struct network_table *t, const struct network_piece *pieces,
+		   size_t count)
 {
 	uint32_t at_v4 = 0; /* the value where IPv4 begins */
 	size_t v4 = 1, v6 = 0;
@@ -174,9 +175,11 @@ range_list_add(struct range_list *list, const struct ip_range *range, uint32_t o
 {
 	if (list->count == list->room) {
 		list->room = list->room == 0 ? LIST_FIRST : list->room * 2;
-		list->items = memory_resize(list->items, list->room, sizeof(*list->items));
+		list->items =
+		    memory_resize(list->items, list->room, sizeof(*list->items));
 	}
-	list->items[list->count++] = (struct owned_range){ .range = *range, .owner = owner };
+	list->items[list->count++] =
+	    (struct owned_range){ .range = *range, .owner = owner };
 }
 
 void
@@ -242,7 +245,8 @@ network_table_build(struct network_table *t, const struct range_list *list,
 		    struct condition_builder *builder)
 {
 	struct edge *edges = memory_new_array(list->count * 2 + 1, sizeof(*edges));
-	struct network_piece *pieces = memory_new_array(list->count * 2 + 1, sizeof(*pieces));
+	struct network_piece *pieces =
+	    memory_new_array(list->count * 2 + 1, sizeof(*pieces));
 	struct sweep sweep = {
 		.groups = memory_new_array(builder->group_count + 1, sizeof(uint32_t)),
 		.holds = memory_new_array(builder->group_count + 1, sizeof(uint32_t)),
@@ -254,7 +258,8 @@ network_table_build(struct network_table *t, const struct range_list *list,
 		const struct owned_range *item = &list->items[i];
 		struct ip after;
 
-		edges[edge_count++] = (struct edge){ item->range.first, item->owner, false };
+		edges[edge_count++] =
+		    (struct edge){ item->range.first, item->owner, false };
 		if (ip_next(&item->range.last, &after))
 			edges[edge_count++] = (struct edge){ after, item->owner, true };
 	}
@@ -311,8 +316,9 @@ ranges_join(struct owned_range *ranges, size_t count)
 	for (size_t i = 0; i < count; i++) {
 		struct ip_range *range = &ranges[i].range;
 
-		while (depth > 0 && (open[depth - 1]->owner != ranges[i].owner ||
-				     ip_compare(&open[depth - 1]->range.last, &range->first) < 0))
+		while (depth > 0 &&
+		       (open[depth - 1]->owner != ranges[i].owner ||
+			ip_compare(&open[depth - 1]->range.last, &range->first) < 0))
 			depth--;
 		for (size_t outer = depth; outer-- > 0;) {
 			if (ip_compare(&open[outer]->range.last, &range->last) < 0)
@@ -489,7 +495,9 @@ v6_meet(const struct network_table *a, const struct network_table *b, network_me
 	for (;;) {
 		const struct ip *next_a = i < a->v6_count ? &a->v6[i].start : NULL;
 		const struct ip *next_b = j < b->v6_count ? &b->v6[j].start : NULL;
-		int order = next_a == NULL ? 1 : next_b == NULL ? -1 : ip_compare(next_a, next_b);
+		int order = next_a == NULL ? 1 :
+			    next_b == NULL ? -1 :
+					     ip_compare(next_a, next_b);
 		const struct ip *next = order <= 0 ? next_a : next_b;
 
 		if (next == NULL || ip_compare(next, &zero) != 0)

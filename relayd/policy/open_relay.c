@@ -9,7 +9,8 @@
 void
 anonymous_grants_find(const struct policy *p, uint64_t *map)
 {
-	uint32_t any = key_table_find(&p->recipient_table.keys, PATTERN_ANY, (struct span){ "", 0 });
+	uint32_t any =
+	    key_table_find(&p->recipient_table.keys, PATTERN_ANY, (struct span){ "", 0 });
 
 	bitmap_empty(map, p->words);
 	bitmap_or_set(map, &p->recipients.rules[any].permits, window_all(p));
@@ -34,8 +35,8 @@ everywhere_join(void *context, uint32_t nothing, uint32_t number, uint64_t v4_co
 	(void)nothing;
 	for (size_t i = 0; i < p->words; i++) {
 		uint64_t stated = i >= set->first && i - set->first < set->count ?
-					  set->words[i - set->first] :
-					  0;
+				      set->words[i - set->first] :
+				      0;
 
 		map[i] &= p->networks.unstated[i] | stated;
 	}
@@ -54,7 +55,8 @@ static bool
 has_same_connectors(const struct policy *p, size_t a, size_t b)
 {
 	for (size_t i = 0; i < p->connector_count; i++) {
-		if (bitmap_has(p->connector_grants[i], a) != bitmap_has(p->connector_grants[i], b))
+		if (bitmap_has(p->connector_grants[i], a) !=
+		    bitmap_has(p->connector_grants[i], b))
 			return false;
 	}
 	return true;

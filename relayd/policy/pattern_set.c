@@ -24,8 +24,8 @@ set_add(struct pattern_set *set, struct span text, struct fault *fault)
 }
 
 static bool
-set_add_table(struct pattern_set *set, struct span name, const struct policy_source *source,
-	      struct fault *fault)
+set_add_table(struct pattern_set *set, struct span name,
+	      const struct policy_source *source, struct fault *fault)
 {
 	for (size_t i = 0; source != NULL && i < source->table_count; i++) {
 		const struct table_source *table = &source->tables[i];
@@ -34,8 +34,9 @@ set_add_table(struct pattern_set *set, struct span name, const struct policy_sou
 			continue;
 		if (table->type != TABLE_SENDER && table->type != TABLE_RECIPIENT)
 			return fault_say(fault,
-					 "table \"" SPAN_FMT
-					 "\" holds no addresses; here one of type \"recipient\" is needed",
+					 "table \"" SPAN_FMT "\" holds no addresses; "
+							     "here one of type "
+					 "\"recipient\" is needed",
 					 SPAN_ARG(name));
 		for (size_t j = 0; j < table->entries.count; j++) {
 			if (!set_add(set, span_trim(table->entries.items[j]), fault))
@@ -43,8 +44,11 @@ set_add_table(struct pattern_set *set, struct span name, const struct policy_sou
 		}
 		return true;
 	}
-	return fault_say(fault, "there is no table \"" SPAN_FMT "\"; write a section table \"" SPAN_FMT
-			 "\" { ... } or correct the name", SPAN_ARG(name), SPAN_ARG(name));
+	return fault_say(fault,
+			 "there is no table \"" SPAN_FMT "\"; write a section table "
+							 "\"" SPAN_FMT "\" { ... } or "
+								       "correct the name",
+			 SPAN_ARG(name), SPAN_ARG(name));
 }
 
 static bool
@@ -54,10 +58,13 @@ set_add_domains(struct pattern_set *set, const struct policy_source *source,
 	struct pattern pattern;
 
 	if (source == NULL)
-		return fault_say(fault, "\"accepted-domains\" has no meaning here; write patterns");
+		return fault_say(fault, "\"accepted-domains\" has no meaning here; write "
+					"patterns");
 	for (size_t i = 0; i < source->domain_count; i++) {
 		if (accepted_pattern_make(source->domains[i].name, &pattern) != NULL)
-			return fault_say(fault, "accepted-domain \"" SPAN_FMT "\" is not a domain",
+			return fault_say(fault,
+					 "accepted-domain \"" SPAN_FMT "\" is not a "
+								       "domain",
 					 SPAN_ARG(source->domains[i].name));
 		*pattern_table_put(&set->table, &pattern) = 1;
 	}
@@ -73,9 +80,10 @@ pattern_set_new(const struct text_list *patterns, const struct policy_source *so
 	for (size_t i = 0; i < patterns->count; i++) {
 		struct span item = patterns->items[i], name;
 		bool is_added = table_reference_take(item, &name) ?
-					set_add_table(set, name, source, fault) :
-				is_accepted_domains(item) ? set_add_domains(set, source, fault) :
-							    set_add(set, item, fault);
+				    set_add_table(set, name, source, fault) :
+				is_accepted_domains(item) ?
+				    set_add_domains(set, source, fault) :
+				    set_add(set, item, fault);
 
 		if (!is_added) {
 			pattern_set_free(&set);

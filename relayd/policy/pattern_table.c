@@ -66,7 +66,8 @@ domain_key_make(struct span domain, char out[DOMAIN_MAX])
 		return 0;
 	memcpy(text, domain.ptr, domain.len);
 	text[domain.len] = '\0';
-	if (idn2_lookup_u8(text, &converted, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
+	if (idn2_lookup_u8(text, &converted, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) !=
+	    IDN2_OK)
 		return 0;
 	struct span ascii = span_of((const char *)converted);
 	size_t len = ascii.len <= DOMAIN_MAX && domain_is_plain(ascii) ? ascii.len : 0;
@@ -142,7 +143,8 @@ domain_pattern_parse(struct span domain, struct pattern *pattern)
 	struct span rest = domain, taken;
 
 	if (domain.len > 0 && domain.ptr[0] == '[')
-		return "an address literal stands in whole addresses only, as in user@[10.0.0.1]";
+		return "an address literal stands in whole addresses only, as in "
+		       "user@[10.0.0.1]";
 	if (domain.len > 0 && domain.ptr[domain.len - 1] == '.')
 		return "leave the dot at its end out";
 	if (domain_take(&rest, &taken) != PARSE_OK || rest.len != 0)
@@ -176,7 +178,8 @@ address_pattern_parse(struct span text, struct pattern *pattern)
 	} else if (!is_quoted && address.local.len == 1 && star == 0) {
 		return "for every address of a domain write \"@domain\"";
 	} else if (!is_quoted && star < address.local.len) {
-		return "a star stands for a whole address, a whole tag (a+*@domain) or labels "
+		return "a star stands for a whole address, a whole tag (a+*@domain) or "
+		       "labels "
 		       "(@*.domain); a real star is written in quotes";
 	}
 	address_key_make(&pattern->key, &address);
@@ -191,7 +194,8 @@ const char *
 pattern_parse(struct span text, struct pattern *pattern)
 {
 	static const struct span any = SPAN_LITERAL("*"), null = SPAN_LITERAL("<>");
-	static const struct span below = SPAN_LITERAL("@*."), bare = SPAN_LITERAL("postmaster");
+	static const struct span below = SPAN_LITERAL("@*."), bare = SPAN_LITERAL("postma"
+										  "ster");
 
 	pattern->key.kind = ADDRESS_NULL;
 	pattern->key.len = pattern->key.local_len = 0;
@@ -224,7 +228,8 @@ pattern_parse(struct span text, struct pattern *pattern)
 	if (text.ptr[0] == '<')
 		return "write the address without \"<\" and \">\"";
 	if (span_find(text, '@') == text.len)
-		return "write \"@\" before a domain (\"@example.com\"; \"@*.example.com\" for those "
+		return "write \"@\" before a domain (\"@example.com\"; "
+		       "\"@*.example.com\" for those "
 		       "below it), or a whole address";
 	return address_pattern_parse(text, pattern);
 }
@@ -235,8 +240,8 @@ pattern_key(const struct pattern *pattern)
 	struct span key = { pattern->key.text, pattern->key.len };
 
 	return pattern->kind == PATTERN_DOMAIN || pattern->kind == PATTERN_BELOW ?
-		       span_skip(key, 1) :
-		       key;
+		   span_skip(key, 1) :
+		   key;
 }
 
 /* Is `domain` below `parent`? Both are keys. */
@@ -253,13 +258,15 @@ static bool
 tagged_covers(const struct pattern *outer, const struct pattern *inner)
 {
 	size_t base = outer->key.local_len;
-	struct span a = { outer->key.text, base }, b = { inner->key.text, inner->key.local_len };
+	struct span a = { outer->key.text, base },
+		    b = { inner->key.text, inner->key.local_len };
 
 	if (inner->key.kind != outer->key.kind || b.len <= base || b.ptr[base] != '+')
 		return outer->kind == inner->kind &&
 		       span_equal(pattern_key(outer), pattern_key(inner));
 	return span_equal(a, span_first(b, base)) &&
-	       span_equal(address_key_domain(&outer->key), address_key_domain(&inner->key));
+	       span_equal(address_key_domain(&outer->key),
+			  address_key_domain(&inner->key));
 }
 
 bool
@@ -279,14 +286,16 @@ pattern_covers(const struct pattern *outer, const struct pattern *inner)
 		return inner->kind == PATTERN_ADDRESS &&
 		       span_equal(pattern_key(outer), pattern_key(inner));
 	case PATTERN_TAGGED:
-		return (inner->kind == PATTERN_ADDRESS || inner->kind == PATTERN_TAGGED) &&
+		return (inner->kind == PATTERN_ADDRESS ||
+			inner->kind == PATTERN_TAGGED) &&
 		       tagged_covers(outer, inner);
 	case PATTERN_DOMAIN:
 		return has_domain && inner->kind != PATTERN_BELOW &&
 		       span_equal(pattern_key(outer), address_key_domain(&inner->key));
 	case PATTERN_BELOW:
 		return has_domain &&
-		       (domain_is_below(address_key_domain(&inner->key), pattern_key(outer)) ||
+		       (domain_is_below(address_key_domain(&inner->key),
+					pattern_key(outer)) ||
 			(inner->kind == PATTERN_BELOW &&
 			 span_equal(pattern_key(outer), pattern_key(inner))));
 	}
@@ -323,7 +332,8 @@ pattern_table_put(struct pattern_table *t, const struct pattern *pattern)
 		assert(depth < LABELS_MAX); /* 255 octets hold no more */
 		t->below_depths[depth / 64] |= UINT64_C(1) << (depth % 64);
 	}
-	return key_table_put(&t->keys, (unsigned char)pattern->kind, pattern_key(pattern));
+	return key_table_put(&t->keys, (unsigned char)pattern->kind,
+			     pattern_key(pattern));
 }
 
 static void
@@ -341,8 +351,8 @@ key_match(const struct pattern_table *t, enum pattern_kind kind, struct span key
 
 /* Every a+*@d that holds the address; a may have plus signs of its own. */
 static void
-tagged_match(const struct pattern_table *t, const struct address_key *key, pattern_hit *hit,
-	     void *context)
+tagged_match(const struct pattern_table *t, const struct address_key *key,
+	     pattern_hit *hit, void *context)
 {
 	char text[ADDRESS_KEY_MAX];
 
@@ -353,14 +363,15 @@ tagged_match(const struct pattern_table *t, const struct address_key *key, patte
 
 		memcpy(text, key->text, plus);
 		memcpy(text + plus, key->text + key->local_len, tail);
-		key_match(t, PATTERN_TAGGED, (struct span){ text, plus + tail }, SPECIFIC_TAGGED,
-			  hit, context);
+		key_match(t, PATTERN_TAGGED, (struct span){ text, plus + tail },
+			  SPECIFIC_TAGGED, hit, context);
 	}
 }
 
 /* "@d" and every "@*.d" that holds the domain; only depths that some pattern has are tried. */
 static void
-domain_match(const struct pattern_table *t, struct span domain, pattern_hit *hit, void *context)
+domain_match(const struct pattern_table *t, struct span domain, pattern_hit *hit,
+	     void *context)
 {
 	key_match(t, PATTERN_DOMAIN, domain, SPECIFIC_DOMAIN, hit, context);
 	if ((t->kinds >> PATTERN_BELOW & 1) == 0)
@@ -401,8 +412,8 @@ pattern_table_match(const struct pattern_table *t, const struct address_key *key
 }
 
 void
-pattern_table_match_domain(const struct pattern_table *t, struct span domain, pattern_hit *hit,
-			   void *context)
+pattern_table_match_domain(const struct pattern_table *t, struct span domain,
+			   pattern_hit *hit, void *context)
 {
 	key_match(t, PATTERN_ANY, (struct span){ "", 0 }, SPECIFIC_ANY, hit, context);
 	domain_match(t, domain, hit, context);

@@ -210,12 +210,24 @@ struct facts {
 	void *quota_context;
 };
 
+/*
+ * Trouble with evidence defers, in monitor mode too. A quota that is used up defers, because
+ * its reply is 4xx; in monitor mode it is what would have been refused, and is accepted.
+ */
 enum verdict_kind {
 	VERDICT_RELAYED,
 	VERDICT_REFUSED,
 	VERDICT_DEFERRED,
 	VERDICT_WOULD_REFUSE, /* monitor mode: accepted, would have been refused */
 };
+
+/*
+ * The nearest grant is the first in the file that came furthest. Of grants that stopped at
+ * STAGE_WHO it is the first that knows the login or certificate and not the network
+ * (relay.network); else the first whose connectors and networks hold and whose users or
+ * certificates do not; else there is none. Of those that stopped at the evidence, one that
+ * could not look comes before those that failed: it might have passed, so the verdict defers.
+ */
 
 struct verdict {
 	enum verdict_kind kind;
@@ -225,7 +237,10 @@ struct verdict {
 	enum reason cause; /* of evidence.unknown: evidence.spf ...; else REASON_NONE */
 };
 
-/* What a verdict answers: for one that is deferred always a 4xx. NULL: nothing (relayed). */
+/*
+ * What a verdict answers, or would have answered: for one that is deferred always a 4xx.
+ * NULL: nothing (relayed).
+ */
 const struct reason_reply *verdict_reply(const struct verdict *verdict,
 					 enum reply_style style);
 
@@ -288,9 +303,11 @@ void policy_hash(const struct policy *policy, char out[17]);
 struct pattern_set;
 
 /*
- * Compile sender or recipient patterns: an address, "@domain", "@*.domain" (any depth below,
- * not the domain itself), "*", "<>" (null sender), "accepted-domains", "table:NAME" (both only
- * with a policy source to look in; may be NULL). NULL and the fault's words when one is bad.
+ * Compile sender or recipient patterns: an address, "a+*@domain" (a with any tag; a@domain
+ * itself holds no tags), "@domain", "@*.domain" (any depth below, not the domain itself), "*"
+ * (the null sender too), "<>" (null sender), "accepted-domains", "table:NAME" (both only with a
+ * policy source to look in; may be NULL). pattern_table.h says how addresses are compared.
+ * NULL and the fault's words when one is bad.
  */
 struct pattern_set *pattern_set_new(const struct text_list *patterns,
 				    const struct policy_source *source, struct fault *fault);

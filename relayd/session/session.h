@@ -58,7 +58,10 @@ struct session_figures {
 
 /* What becomes of an accepted message; all are called in the loop's thread. */
 struct session_next {
-	/* The name of the route for a recipient; never empty. Borrowed for ever. */
+	/*
+	 * The name of the route for a recipient; never empty. Borrowed for ever. grant is the
+	 * one that admitted it or, in monitor mode, the nearest; NULL when there is none.
+	 */
 	struct span (*route_choose)(void *context, const struct grant_source *grant,
 				    const struct address *sender,
 				    const struct address *recipient, uint64_t size_octets);
@@ -89,7 +92,11 @@ struct session_environment {
 
 struct session_server *session_server_new(const struct session_environment *environment);
 
-/* Ends every session at once, without a word. */
+/*
+ * Ends every session at once, without a word. Messages that are being committed are removed
+ * again if the loop still turns, since nobody was told of them: to be kind, drain and wait
+ * until session_server_count is 0. Before spool_close.
+ */
 void session_server_free(struct session_server **server);
 
 /*
@@ -105,6 +112,7 @@ void session_server_take(struct session_server *server, int fd,
  */
 void session_server_drain(struct session_server *server, bool at_once);
 
+/* Open sessions, and closed ones whose message is being committed. */
 size_t session_server_count(const struct session_server *server);
 
 #endif

@@ -24,7 +24,8 @@ chunk_take(struct spool_chunk_pool *pool, uint32_t room)
 		pool->free[class] = chunk->next;
 		pool->free_count[class]--;
 	} else {
-		chunk = memory_resize(NULL, 1, sizeof(*chunk) + room); /* need not be zero */
+		chunk =
+		    memory_resize(NULL, 1, sizeof(*chunk) + room); /* need not be zero */
 		chunk->room = room;
 	}
 	chunk->next = NULL;
@@ -103,7 +104,7 @@ spool_chunks_free_first(struct spool_chunk_pool *pool, struct spool_chunks *chun
 void
 spool_chunk_pool_reset(struct spool_chunk_pool *pool)
 {
-	for (int class = 0; class < 2; class++) {
+	for (int class = 0; class < 2; class ++) {
 		while (pool->free[class] != NULL) {
 			struct spool_chunk *chunk = pool->free[class];
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Bodies in memory: lists of chunks of two sizes, taken from and given back to a pool of the
- * loop's thread. Other threads may read chunks that were handed to them.
+ * Bodies in memory: lists of chunks of two sizes, taken from and given back to a pool of
+ * the loop's thread. Other threads may read chunks that were handed to them.
  */
 #ifndef RELAYD_SPOOL_CHUNK_H
 #define RELAYD_SPOOL_CHUNK_H

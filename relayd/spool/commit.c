@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The commit thread: makes everything that waits durable with one fdatasync, and is the only
- * one that writes to segments. What queues up during a sync is the next group.
+ * The commit thread: makes everything that waits durable with one fdatasync, and is the
+ * only one that writes to segments. What queues up during a sync is the next group.
  */
 #include "spool/spool_private.h"
 
@@ -11,10 +11,11 @@
 #include <errno.h>
 #include <stdlib.h>
 
-#define COMPACTION_PAUSE_MS	100
-#define COMPACTION_BACKOFF_MS	10000
-#define OLD_SEGMENTS_FEW	4
-#define RETRY_EMPTY_MS		50
+#define COMPACTION_PAUSE_MS   100
+#define COMPACTION_BACKOFF_MS 10000
+#define OLD_SEGMENTS_FEW      4
+#define RETRY_EMPTY_MS	      50
+#define COMPLAINT_PAUSE_MS    1000
 
 static const char padding[RECORD_ALIGN];
 
@@ -24,6 +25,18 @@ spool_status_of(int error)
 	if (error == ENOSPC || error == EDQUOT || error == EFBIG)
 		return SPOOL_FULL;
 	return SPOOL_BROKEN;
+}
+
+void
+spool_complain(struct spool *spool, struct fault *fault)
+{
+	int64_t now_ms = clock_monotonic_ms();
+	int64_t before_ms = spool->complained_ms;
+
+	if (now_ms < before_ms + COMPLAINT_PAUSE_MS)
+		return;
+	if (atomic_compare_exchange_strong(&spool->complained_ms, &before_ms, now_ms))
+		log_error(spool->log, "spool: %s", fault_text(fault));
 }
 
 void
@@ -120,7 +133,8 @@ shard_join(struct spool *spool, struct load *load)
 	load->shard->segments += load->segment_count;
 	atomic_fetch_add(&spool->segment_count, load->segment_count);
 	spool->has_empty = true;
-	if (load->shard != spool->own && load->shard->segments == 0 && !spool->is_stopping)
+	if (load->shard != spool->own && load->shard->segments == 0 &&
+	    !spool->is_stopping)
 		upkeep_retire_shard(spool, load->shard);
 }
 
@@ -135,7 +149,8 @@ moves_end(struct spool *spool)
 	spool->is_compacting = false;
 	spool->has_empty = true;
 	if (!list_is_empty(&segment->live) &&
-	    LIST_OWNER(segment->live.next, struct spool_message, link)->offset == c->offsets[0])
+	    LIST_OWNER(segment->live.next, struct spool_message, link)->offset ==
+		c->offsets[0])
 		spool->compaction_looked_ms += COMPACTION_BACKOFF_MS; /* got nowhere */
 	compaction_free(c);
 }
@@ -165,7 +180,8 @@ job_take(struct spool *spool, struct spool_job *job, struct spool_jobs *records,
 		spool_jobs_add(finished, job);
 		return;
 	case COMMIT_MOVES_END:
-		spool->moved = (struct compaction *)(void *)job; /* once the moves are made */
+		spool->moved =
+		    (struct compaction *)(void *)job; /* once the moves are made */
 		return;
 	}
 }
@@ -200,7 +216,8 @@ segment_takes(const struct segment *segment, const struct store *store)
 {
 	bool is_new = store->commit.kind == COMMIT_STORE;
 
-	return record_octets(&store->record) <= segment->header.octets - segment->written &&
+	return record_octets(&store->record) <=
+		   segment->header.octets - segment->written &&
 	       (!is_new || store->record.uid < segment->header.uid_limit);
 }
 
@@ -245,7 +262,7 @@ segment_for(struct spool *spool, const struct store *store, enum spool_status *s
 		}
 		if (!segment_begin(spool, &fault)) {
 			*status = spool_status_of(fault.error);
-			log_error(spool->log, "spool: no new segment: %s", fault_text(&fault));
+			spool_complain(spool, &fault);
 			return NULL;
 		}
 	}
@@ -254,8 +271,8 @@ segment_for(struct spool *spool, const struct store *store, enum spool_status *s
 }
 
 /*
- * A message that moves takes its state along as it is now: all that was handed over before
- * is in it. False when it went away meanwhile.
+ * A message that moves takes its state along as it is now: all that was handed over
+ * before is in it. False when it went away meanwhile.
  */
 static bool
 move_is_due(struct spool *spool, struct store *store)
@@ -350,7 +367,8 @@ store_gather(struct portion *portion, struct store *store)
 	record->generation = portion->segment->header.generation;
 	if ((record->flags & RECORD_IS_EXTERNAL) == 0 && store->from_body == NULL) {
 		record->body_sum = 0;
-		for (const struct spool_chunk *c = store->body.first; c != NULL; c = c->next)
+		for (const struct spool_chunk *c = store->body.first; c != NULL;
+		     c = c->next)
 			record->body_sum =
 			    crc32c(record->body_sum, (struct span){ c->bytes, c->used });
 	}
@@ -358,8 +376,10 @@ store_gather(struct portion *portion, struct store *store)
 	if (!run_add(portion, store->prefix, record_body_at(record)))
 		return false;
 	if (record->flags & RECORD_IS_EXTERNAL)
-		return run_add(portion, padding, record_octets(record) - record_end(record));
-	if (store->from_body != NULL && !run_add(portion, store->from_body, record->body_octets))
+		return run_add(portion, padding,
+			       record_octets(record) - record_end(record));
+	if (store->from_body != NULL &&
+	    !run_add(portion, store->from_body, record->body_octets))
 		return false;
 	for (const struct spool_chunk *c = store->body.first; c != NULL; c = c->next) {
 		if (!run_add(portion, c->bytes, c->used))
@@ -389,7 +409,8 @@ portion_write(struct portion *portion)
 		int error = errno;
 
 		if (is_good && portion->end > segment->prewritten) {
-			room_use(portion->spool->room, portion->end - segment->prewritten);
+			room_use(portion->spool->room,
+				 portion->end - segment->prewritten);
 			segment->prewritten = portion->end;
 		}
 		(void)pthread_mutex_unlock(&segment->lock);
@@ -399,15 +420,17 @@ portion_write(struct portion *portion)
 }
 
 /*
- * The records were refused: none of them may be found again. The next ones take their place,
- * but may be shorter, so each is marked. When that fails too, nothing more is written here.
+ * The records were refused: none of them may be found again. The next ones take their
+ * place, but may be shorter, so each is marked. When that fails too, nothing more is
+ * written here.
  */
 static bool
 portion_neutralise(struct portion *portion)
 {
 	bool is_good = true;
 
-	for (struct spool_job *job = portion->stores.first; job != NULL; job = job->next) {
+	for (struct spool_job *job = portion->stores.first; job != NULL;
+	     job = job->next) {
 		const struct store *store = (struct store *)(void *)job;
 
 		if (store->offset + RECORD_HEADER_OCTETS <= portion->reached &&
@@ -426,15 +449,15 @@ portion_fail(struct portion *portion, const char *step, int error,
 	struct fault fault;
 
 	errno = error;
-	(void)fault_setf(&fault, "%s %s of shard %s", step,
-			 "a segment", portion->segment->shard->name);
-	log_error(spool->log, "spool: %s", fault_text(&fault));
+	(void)fault_setf(&fault, "%s a segment of shard %s", step,
+			 portion->segment->shard->name);
+	spool_complain(spool, &fault);
 	stores_fail(spool, &portion->stores, spool_status_of(error), finished);
 }
 
 /*
- * The copies are durable: mark the originals as moved, sync that, and only then work on the
- * copies. Until the mark is durable the original is the message.
+ * The copies are durable: mark the originals as moved, sync that, and only then work on
+ * the copies. Until the mark is durable the original is the message.
  */
 static bool
 moves_mark(struct portion *portion)
@@ -442,18 +465,21 @@ moves_mark(struct portion *portion)
 	struct segment *from = NULL;
 	bool is_good = true;
 
-	for (struct spool_job *job = portion->stores.first; job != NULL; job = job->next) {
+	for (struct spool_job *job = portion->stores.first; job != NULL;
+	     job = job->next) {
 		const struct store *store = (struct store *)(void *)job;
 
 		if (store->commit.kind != COMMIT_MOVE)
 			continue;
 		from = store->from; /* of all: one compaction is under way at a time */
-		if (!segment_mark(portion->spool->disk, from, store->from_offset, RECORD_MOVED))
+		if (!segment_mark(portion->spool->disk, from, store->from_offset,
+				  RECORD_MOVED))
 			is_good = false;
 	}
 	portion->spool->syncs++;
 	return is_good && from != NULL &&
-	       portion->spool->disk->sync_data(portion->spool->disk->context, from->fd) == 0;
+	       portion->spool->disk->sync_data(portion->spool->disk->context, from->fd) ==
+		   0;
 }
 
 static void
@@ -463,8 +489,10 @@ move_finish(struct portion *portion, struct store *store, bool is_marked)
 	struct spool_message *message = store->message;
 
 	if (!is_marked) { /* the original stays what counts */
-		(void)segment_mark(spool->disk, store->from, store->from_offset, RECORD_LIVE);
-		(void)segment_mark(spool->disk, portion->segment, store->offset, RECORD_REMOVED);
+		(void)segment_mark(spool->disk, store->from, store->from_offset,
+				   RECORD_LIVE);
+		(void)segment_mark(spool->disk, portion->segment, store->offset,
+				   RECORD_REMOVED);
 		segment_soil(spool, store->from);
 		segment_soil(spool, portion->segment);
 		store_free(store);
@@ -528,7 +556,8 @@ portion_store(struct portion *portion, struct spool_jobs *finished)
 	if (spool->disk->sync_data(spool->disk->context, segment->fd) == -1) {
 		int error = errno;
 
-		/* The page cache proves nothing any more: this segment gets no second sync. */
+		/* The page cache proves nothing any more: this segment gets no second
+		 * sync. */
 		(void)portion_neutralise(portion);
 		segment_condemn(spool, segment);
 		portion_fail(portion, "fdatasync", error, finished);
@@ -539,7 +568,8 @@ portion_store(struct portion *portion, struct spool_jobs *finished)
 }
 
 static void
-records_store(struct spool *spool, struct spool_jobs *records, struct spool_jobs *finished)
+records_store(struct spool *spool, struct spool_jobs *records,
+	      struct spool_jobs *finished)
 {
 	while (records->first != NULL) {
 		enum spool_status status;
@@ -560,7 +590,8 @@ records_store(struct spool *spool, struct spool_jobs *records, struct spool_jobs
 	}
 	const struct segment *current = spool->current;
 
-	spool->room->slack = current == NULL ? 0 : current->header.octets - current->written;
+	spool->room->slack =
+	    current == NULL ? 0 : current->header.octets - current->written;
 }
 
 /* Recycle what holds no message any more. */
@@ -611,7 +642,8 @@ dirty_sync(struct spool *spool, bool is_last)
 		}
 		spool->syncs++;
 		if (spool->disk->sync_data(spool->disk->context, segment->fd) == -1)
-			segment_condemn(spool, segment); /* its messages were synced before */
+			segment_condemn(spool,
+					segment); /* its messages were synced before */
 	}
 }
 
@@ -633,7 +665,8 @@ compaction_choose(struct spool *spool)
 		bool is_own = segment->shard == spool->own;
 
 		if (!segment->is_sealed || segment->is_compacting || segment->left > 0 ||
-		    list_is_empty(&segment->live) || (is_own && old <= OLD_SEGMENTS_FEW) ||
+		    list_is_empty(&segment->live) ||
+		    (is_own && old <= OLD_SEGMENTS_FEW) ||
 		    segment->live_octets > segment->header.octets / 4)
 			continue;
 		if (best == NULL || segment->live_octets < best->live_octets)

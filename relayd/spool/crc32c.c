@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * CRC-32C; see crc32c.h. The instruction takes three clocks but one can begin each clock, so
- * three neighbouring blocks are summed side by side and then joined: a sum is moved over n
- * octets by multiplying it with x^(8n), for which there is an instruction too.
+ * CRC-32C; see crc32c.h. The instruction takes three clocks but one can begin each clock,
+ * so three neighbouring blocks are summed side by side and then joined: a sum is moved
+ * over n octets by multiplying it with x^(8n), for which there is an instruction too.
  */
 #include "spool/crc32c.h"
 
@@ -13,15 +13,16 @@
 
 /* The sum of the octet with one bit set, for each bit; any other is a sum of those. */
 #define BIT(i, k, sum) (((i) >> (k)) & 1u ? (sum) : 0u)
-#define SUM(i)                                                                           \
-	(BIT(i, 0, 0xf26b8303u) ^ BIT(i, 1, 0xe13b70f7u) ^ BIT(i, 2, 0xc79a971fu) ^      \
-	 BIT(i, 3, 0x8ad958cfu) ^ BIT(i, 4, 0x105ec76fu) ^ BIT(i, 5, 0x20bd8edeu) ^      \
+#define SUM(i)                                                                      \
+	(BIT(i, 0, 0xf26b8303u) ^ BIT(i, 1, 0xe13b70f7u) ^ BIT(i, 2, 0xc79a971fu) ^ \
+	 BIT(i, 3, 0x8ad958cfu) ^ BIT(i, 4, 0x105ec76fu) ^ BIT(i, 5, 0x20bd8edeu) ^ \
 	 BIT(i, 6, 0x417b1dbcu) ^ BIT(i, 7, 0x82f63b78u))
 #define SUM4(i)	 SUM(i), SUM((i) + 1u), SUM((i) + 2u), SUM((i) + 3u)
 #define SUM16(i) SUM4(i), SUM4((i) + 4u), SUM4((i) + 8u), SUM4((i) + 12u)
 #define SUM64(i) SUM16(i), SUM16((i) + 16u), SUM16((i) + 32u), SUM16((i) + 48u)
 
-static const uint32_t octet_sums[256] = { SUM64(0u), SUM64(64u), SUM64(128u), SUM64(192u) };
+static const uint32_t octet_sums[256] = { SUM64(0u), SUM64(64u), SUM64(128u),
+					  SUM64(192u) };
 
 uint32_t
 crc32c_plain(uint32_t before, struct span bytes)

@@ -59,7 +59,8 @@ real_unlink(void *context, int directory, const char *name, int flags)
 }
 
 static int
-real_link(void *context, int from_directory, const char *from, int to_directory, const char *to)
+real_link(void *context, int from_directory, const char *from, int to_directory,
+	  const char *to)
 {
 	(void)context;
 	return linkat(from_directory, from, to_directory, to, 0);
@@ -144,13 +145,14 @@ disk_write_span(const struct spool_disk *disk, int fd, struct span bytes, uint64
 }
 
 ssize_t
-disk_read(const struct spool_disk *disk, int fd, void *bytes, size_t octets, uint64_t offset)
+disk_read(const struct spool_disk *disk, int fd, void *bytes, size_t octets,
+	  uint64_t offset)
 {
 	size_t have = 0;
 
 	while (have < octets) {
-		ssize_t n = disk->read(disk->context, fd, (char *)bytes + have, octets - have,
-				       (off_t)(offset + have));
+		ssize_t n = disk->read(disk->context, fd, (char *)bytes + have,
+				       octets - have, (off_t)(offset + have));
 
 		if (n == -1 && errno == EINTR)
 			continue;

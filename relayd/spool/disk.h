@@ -15,7 +15,8 @@
 /* All behave as the system calls do: -1 and errno on failure, short counts allowed. */
 struct spool_disk {
 	void *context; /* handed to each function; they are called from several threads */
-	int (*open)(void *context, int directory, const char *name, int flags, mode_t mode);
+	int (*open)(void *context, int directory, const char *name, int flags,
+		    mode_t mode);
 	ssize_t (*write)(void *context, int fd, const struct iovec *runs, int count,
 			 off_t offset);
 	ssize_t (*read)(void *context, int fd, void *bytes, size_t octets, off_t offset);
@@ -32,8 +33,9 @@ struct spool_disk {
 extern const struct spool_disk spool_disk_real;
 
 /*
- * Write all the bytes at the offset, whatever the number of calls it takes. False and errno
- * when a call fails. *offset moves to the end of what was written; runs are used up.
+ * Write all the bytes at the offset, whatever the number of calls it takes. False and
+ * errno when a call fails. *offset moves to the end of what was written; runs are used
+ * up.
  */
 bool disk_write(const struct spool_disk *disk, int fd, struct iovec *runs, int count,
 		uint64_t *offset);

@@ -11,8 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#define RULES_MAX  16
-#define DELAY_MAX  60000000u /* microseconds */
+#define RULES_MAX 16
+#define DELAY_MAX 60000000u /* microseconds */
 
 enum call {
 	CALL_OPEN,
@@ -28,9 +28,9 @@ enum call {
 };
 
 static const char *const call_names[CALL_COUNT] = {
-	[CALL_OPEN] = "open",	  [CALL_WRITE] = "write",   [CALL_READ] = "read",
-	[CALL_SYNC] = "sync",	  [CALL_RENAME] = "rename", [CALL_UNLINK] = "unlink",
-	[CALL_LINK] = "link",	  [CALL_MKDIR] = "mkdir",   [CALL_SPACE] = "space",
+	[CALL_OPEN] = "open", [CALL_WRITE] = "write",	[CALL_READ] = "read",
+	[CALL_SYNC] = "sync", [CALL_RENAME] = "rename", [CALL_UNLINK] = "unlink",
+	[CALL_LINK] = "link", [CALL_MKDIR] = "mkdir",	[CALL_SPACE] = "space",
 };
 
 static const struct {
@@ -74,8 +74,8 @@ call_begin(struct disk_faulty *faulty, enum call call)
 	for (size_t i = 0; i < faulty->rule_count; i++) {
 		const struct rule *rule = &faulty->rules[i];
 
-		if (rule->call != call ||
-		    (number != rule->number && !(rule->is_lasting && number > rule->number)))
+		if (rule->call != call || (number != rule->number &&
+					   !(rule->is_lasting && number > rule->number)))
 			continue;
 		if (rule->effect == EFFECT_KILL && call != CALL_WRITE)
 			(void)kill(getpid(), SIGKILL);
@@ -287,7 +287,8 @@ error_parse(struct span text, int *error)
 static bool
 rule_parse(struct rule *rule, struct span text)
 {
-	if (number_take(&text, UINT64_MAX, &rule->number) != PARSE_OK || rule->number == 0)
+	if (number_take(&text, UINT64_MAX, &rule->number) != PARSE_OK ||
+	    rule->number == 0)
 		return false;
 	rule->error = EIO;
 	rule->is_lasting = byte_take(&text, '+');

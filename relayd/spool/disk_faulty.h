@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A slow or failing disk for tests and benchmarks, described by a text: words separated by
- * commas, where CALL is open, write, read, sync (fdatasync and fsync), rename, unlink, link,
- * mkdir or space:
+ * A slow or failing disk for tests and benchmarks, described by a text: words separated
+ * by commas, where CALL is open, write, read, sync (fdatasync and fsync), rename, unlink,
+ * link, mkdir or space:
  *
  *   sync-delay=5ms        every sync takes so much longer (us, ms or s)
  *   fail-CALL=N           the Nth call of its kind, from 1, fails with EIO

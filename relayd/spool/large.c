@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Bodies that are too long for a segment: written to a file of their own while they arrive,
- * made durable before the record that refers to them.
+ * Bodies that are too long for a segment: written to a file of their own while they
+ * arrive, made durable before the record that refers to them.
  */
 #include "spool/spool_private.h"
 
@@ -15,6 +15,7 @@
 
 #define LARGE_RUNS	    64
 #define STEP_OCTETS	    (256u << 10) /* handed over at once while a body arrives */
+#define INLINE_PRESSED	    (256u << 10) /* stored inline while memory is short */
 #define WAITING_MAX	    (1u << 20)	 /* of one draft, before its reader is to pause */
 #define WAITING_MAX_PRESSED (256u << 10) /* the same while memory is short */
 
@@ -28,8 +29,9 @@ large_fail(struct large *large, const char *step)
 	large->status = spool_status_of(errno);
 	if (large->status == SPOOL_FULL)
 		large->spool->room->was_refused = true;
-	(void)fault_setf(&fault, "%s large file %llu", step, (unsigned long long)large->file);
-	log_error(large->spool->log, "spool: %s", fault_text(&fault));
+	(void)fault_setf(&fault, "%s large file %llu", step,
+			 (unsigned long long)large->file);
+	spool_complain(large->spool, &fault);
 }
 
 static bool
@@ -62,10 +64,11 @@ large_write(struct large *large, const struct spool_chunk *chunk, size_t count)
 				void *base;
 			} p = { .from = chunk->bytes };
 
-			runs[n] = (struct iovec){ .iov_base = p.base, .iov_len = chunk->used };
+			runs[n] =
+			    (struct iovec){ .iov_base = p.base, .iov_len = chunk->used };
 			large->octets += chunk->used;
-			large->sum =
-			    crc32c(large->sum, (struct span){ chunk->bytes, chunk->used });
+			large->sum = crc32c(large->sum,
+					    (struct span){ chunk->bytes, chunk->used });
 			if (--count > 0)
 				chunk = chunk->next;
 		}
@@ -111,7 +114,8 @@ large_sync(struct large *large)
 
 /* Files that are complete; their directory is synced once for all of them. */
 static void
-files_commit(struct spool *spool, struct spool_jobs *complete, struct spool_jobs *finished)
+files_commit(struct spool *spool, struct spool_jobs *complete,
+	     struct spool_jobs *finished)
 {
 	struct spool_jobs stores;
 	struct spool_job *job;
@@ -171,6 +175,20 @@ files_turn(void *context, struct spool_jobs *jobs)
 }
 
 /* The loop's side. */
+
+/*
+ * A body in a segment costs a third of what one in a file of its own costs, but stays in
+ * memory as a whole until it is stored.
+ */
+static uint64_t
+inline_max(const struct spool *spool)
+{
+	bool is_short = spool->chunks.octets > spool->memory_octets_max / 2;
+
+	return is_short && spool->inline_octets_max > INLINE_PRESSED
+		   ? INLINE_PRESSED
+		   : spool->inline_octets_max;
+}
 
 static uint64_t
 waiting_max(const struct spool *spool)
@@ -253,7 +271,8 @@ part_hand(struct spool_draft *draft, bool is_last)
 	struct spool_chunk *chunk = draft->pending_first;
 
 	part->first = chunk;
-	for (; chunk != NULL && (is_last || chunk->used == chunk->room); chunk = chunk->next) {
+	for (; chunk != NULL && (is_last || chunk->used == chunk->room);
+	     chunk = chunk->next) {
 		part->count++;
 		part->octets += chunk->used;
 	}
@@ -274,7 +293,7 @@ large_append(struct spool_draft *draft, struct span bytes)
 	draft->octets += bytes.len;
 	draft->pending_octets += bytes.len;
 	if (draft->large == NULL) {
-		if (draft->octets <= spool->inline_octets_max)
+		if (draft->octets <= inline_max(spool))
 			return true;
 		large_begin(draft);
 	}

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * Recovery: the messages that another process left in a shard. The helper scans segment after
- * segment, the commit thread takes over what was found, and the loop shows it to its user,
- * some hundred messages a turn.
+ * Recovery: the messages that another process left in a shard. The helper scans segment
+ * after segment, the commit thread takes over what was found, and the loop shows it to
+ * its user, some hundred messages a turn.
  */
 #include "spool/spool_private.h"
 
@@ -38,13 +38,13 @@ load_free(struct load *load)
 		segment_free(&segment);
 	}
 	free(load->messages);
-	free(load->numbers);
+	free(load->numbers.numbers);
 	free(load->bytes);
 	free(load);
 }
 
 void
-load_begin(struct spool *spool, struct shard *shard, uint64_t *numbers, size_t count,
+load_begin(struct spool *spool, struct shard *shard, struct number_list *segments,
 	   uint64_t file_limit)
 {
 	struct load *load = memory_new(sizeof(*load));
@@ -54,8 +54,7 @@ load_begin(struct spool *spool, struct shard *shard, uint64_t *numbers, size_t c
 	load->commit.job.done = load_found;
 	load->spool = spool;
 	load->shard = shard;
-	load->numbers = numbers;
-	load->count = count;
+	load->numbers = *segments;
 	load->file_limit = file_limit;
 	list_init(&load->segments);
 	spool->loads++;
@@ -64,7 +63,8 @@ load_begin(struct spool *spool, struct shard *shard, uint64_t *numbers, size_t c
 
 /* Read a part that failed as a whole piece by piece; what cannot be read is left zero. */
 static void
-image_read_pieces(const struct spool_disk *disk, int fd, char *image, size_t from, size_t to)
+image_read_pieces(const struct spool_disk *disk, int fd, char *image, size_t from,
+		  size_t to)
 {
 	for (size_t at = from; at < to; at += READ_PIECE_OCTETS) {
 		size_t octets = to - at < READ_PIECE_OCTETS ? to - at : READ_PIECE_OCTETS;
@@ -93,7 +93,8 @@ image_read(const struct spool_disk *disk, int fd, size_t *octets, struct fault *
 	char *image = memory_resize(NULL, *octets + 1, 1);
 
 	for (size_t at = 0; at < *octets; at += READ_STEP_OCTETS) {
-		size_t step = *octets - at < READ_STEP_OCTETS ? *octets - at : READ_STEP_OCTETS;
+		size_t step =
+		    *octets - at < READ_STEP_OCTETS ? *octets - at : READ_STEP_OCTETS;
 		ssize_t n = disk_read(disk, fd, image + at, step, at);
 
 		if (n == -1) {
@@ -121,7 +122,8 @@ segment_set_aside(struct load *load, uint64_t number, const char *reason)
 }
 
 enum origin_fate
-origin_look(const struct spool_disk *disk, int spool_fd, const struct spool_record *record)
+origin_look(const struct spool_disk *disk, int spool_fd,
+	    const struct spool_record *record)
 {
 	const struct record_origin *origin = &record->origin;
 	char name[SHARD_NAME_SIZE], path[2 * SHARD_NAME_SIZE];
@@ -133,19 +135,21 @@ origin_look(const struct spool_disk *disk, int spool_fd, const struct spool_reco
 	file_name(name, FILE_SEGMENT, origin->number);
 	(void)snprintf(path, sizeof(path), "%" PRIu64 "/%s", origin->shard, name);
 
-	int fd = disk->open(disk->context, spool_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
+	int fd = disk->open(disk->context, spool_fd, path,
+			    O_RDONLY | O_CLOEXEC | O_NOFOLLOW, 0);
 
 	if (fd == -1)
 		return ORIGIN_GONE;
 	/* The envelope need not be there in full: only the mark is wanted. */
 	size_t octets = record_body_at(record) < sizeof(bytes) ? record_body_at(record)
-								: sizeof(bytes);
+							       : sizeof(bytes);
 	char *whole = octets < record_body_at(record)
 			  ? memory_resize(NULL, record_body_at(record), 1)
 			  : bytes;
 	ssize_t n = disk_read(disk, fd, whole, record_body_at(record), origin->offset);
 
-	if (n > 0 && record_glance((struct span){ whole, (size_t)n }, &original) == PARSE_OK &&
+	if (n > 0 &&
+	    record_glance((struct span){ whole, (size_t)n }, &original) == PARSE_OK &&
 	    original.generation == origin->generation && original.uid == record->uid)
 		fate = original.mark == RECORD_REMOVED ? ORIGIN_REMOVED
 		       : original.mark == RECORD_MOVED ? ORIGIN_MOVED
@@ -165,8 +169,8 @@ struct scanning {
 };
 
 /*
- * The copy that a move made counts only once its original is marked as moved, or gone. If it
- * does not, it must be marked before the original can go: later it would look valid.
+ * The copy that a move made counts only once its original is marked as moved, or gone. If
+ * it does not, it must be marked before the original can go: later it would look valid.
  */
 static bool
 copy_counts(struct scanning *scanning, uint64_t offset, const struct spool_record *record)
@@ -185,7 +189,8 @@ copy_counts(struct scanning *scanning, uint64_t offset, const struct spool_recor
 
 /* A body in its own file must be there: it was durable before its record was written. */
 static bool
-large_is_whole(struct scanning *scanning, uint64_t offset, const struct spool_record *record)
+large_is_whole(struct scanning *scanning, uint64_t offset,
+	       const struct spool_record *record)
 {
 	struct load *load = scanning->load;
 	const struct spool_disk *disk = load->spool->disk;
@@ -196,7 +201,8 @@ large_is_whole(struct scanning *scanning, uint64_t offset, const struct spool_re
 	bool is_there =
 	    fstatat(load->shard->large_fd, name, &status, AT_SYMLINK_NOFOLLOW) == 0;
 
-	if (is_there && S_ISREG(status.st_mode) && (uint64_t)status.st_size == record->body_octets)
+	if (is_there && S_ISREG(status.st_mode) &&
+	    (uint64_t)status.st_size == record->body_octets)
 		return true;
 	if (!is_there && errno != ENOENT)
 		return true; /* reading it will tell */
@@ -227,12 +233,13 @@ record_found(void *context, uint64_t offset, const struct spool_record *record)
 		return true; /* not ours */
 	if ((record->flags & RECORD_IS_MOVED) && !copy_counts(scanning, offset, record))
 		return true;
-	if ((record->flags & RECORD_IS_EXTERNAL) && !large_is_whole(scanning, offset, record))
+	if ((record->flags & RECORD_IS_EXTERNAL) &&
+	    !large_is_whole(scanning, offset, record))
 		return true;
 	if (load->message_count == scanning->room) {
 		scanning->room = scanning->room == 0 ? 64 : 2 * scanning->room;
-		load->messages =
-		    memory_resize(load->messages, scanning->room, sizeof(*load->messages));
+		load->messages = memory_resize(load->messages, scanning->room,
+					       sizeof(*load->messages));
 	}
 	struct spool_message *message = memory_new(sizeof(*message));
 
@@ -260,13 +267,15 @@ scan_report(struct load *load, struct segment *segment, const struct segment_sca
 
 	file_name(name, FILE_SEGMENT, segment->header.number);
 	if (!scan->has_header)
-		log_error(load->spool->log,
-			  "spool: the header of %s/%s is damaged; its %llu records are not",
-			  load->shard->name, name, (unsigned long long)scan->records);
+		log_error(
+		    load->spool->log,
+		    "spool: the header of %s/%s is damaged; its %llu records are not",
+		    load->shard->name, name, (unsigned long long)scan->records);
 	if (scan->lost_at != 0)
-		log_error(load->spool->log,
-			  "spool: %s/%s is damaged at octet %llu; the records behind are not",
-			  load->shard->name, name, (unsigned long long)scan->lost_at);
+		log_error(
+		    load->spool->log,
+		    "spool: %s/%s is damaged at octet %llu; the records behind are not",
+		    load->shard->name, name, (unsigned long long)scan->lost_at);
 }
 
 static void
@@ -328,19 +337,10 @@ message_compare(const void *a, const void *b)
 	return 0;
 }
 
-static int
-number_compare(const void *a, const void *b)
-{
-	const uint64_t *x = a, *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
 /* Files of bodies that no record needs. */
 struct orphans {
 	struct load *load;
-	uint64_t *files; /* that are needed, sorted */
-	size_t count;
+	struct number_list needed; /* sorted */
 };
 
 static bool
@@ -353,9 +353,9 @@ orphan_remove(void *context, const char *name)
 	if (number_parse(span_of(name), UINT64_MAX, &file) != PARSE_OK ||
 	    file >= orphans->load->file_limit)
 		return true;
-	if (orphans->count == 0 || bsearch(&file, orphans->files, orphans->count,
-					   sizeof(file), number_compare) == NULL)
-		(void)disk->unlink(disk->context, orphans->load->shard->large_fd, name, 0);
+	if (!number_list_has(&orphans->needed, file))
+		(void)disk->unlink(disk->context, orphans->load->shard->large_fd, name,
+				   0);
 	return true;
 }
 
@@ -365,15 +365,14 @@ orphans_remove(struct load *load)
 	struct orphans orphans = { .load = load };
 	struct fault fault;
 
-	orphans.files = memory_new_array(load->message_count, sizeof(*orphans.files));
 	for (size_t i = 0; i < load->message_count; i++) {
 		if (load->messages[i]->file != 0)
-			orphans.files[orphans.count++] = load->messages[i]->file;
+			number_list_add(&orphans.needed, load->messages[i]->file);
 	}
-	qsort(orphans.files, orphans.count, sizeof(*orphans.files), number_compare);
+	number_list_sort(&orphans.needed);
 	if (!directory_walk(load->shard->large_fd, orphan_remove, &orphans, &fault))
 		log_warn(load->spool->log, "spool: %s", fault_text(&fault));
-	free(orphans.files);
+	free(orphans.needed.numbers);
 }
 
 /* One segment, then let other work of the helper have its turn. */
@@ -383,15 +382,15 @@ load_step(struct spool_job *job)
 	struct load *load = (struct load *)(void *)job;
 	struct spool *spool = load->spool;
 
-	if (load->at < load->count && !spool->is_stopping) {
-		segment_load(load, load->numbers[load->at++]);
+	if (load->at < load->numbers.count && !spool->is_stopping) {
+		segment_load(load, load->numbers.numbers[load->at++]);
 		spool_thread_hand_one(&spool->helper, job);
 		return;
 	}
 	if (load->message_count > 1)
 		qsort(load->messages, load->message_count, sizeof(struct spool_message *),
 		      message_compare);
-	if (load->at == load->count)
+	if (load->at == load->numbers.count)
 		orphans_remove(load);
 	if (load->message_count > 0)
 		log_info(spool->log, "spool: %zu messages were waiting in shard %s",
@@ -479,7 +478,8 @@ load_show(struct spool_job *job)
 
 	for (size_t i = 0; i < batch && !load->spool->is_closing; i++) {
 		struct spool_message *message = load->messages[load->found];
-		struct span bytes = { load->bytes + load->parts[i].at, load->parts[i].len };
+		struct span bytes = { load->bytes + load->parts[i].at,
+				      load->parts[i].len };
 
 		load->found++; /* the message stays in its segment in any case */
 		if (load->parts[i].is_good)
@@ -491,61 +491,24 @@ load_show(struct spool_job *job)
 	load_found(job);
 }
 
-/* Look for shards that nobody holds. */
-struct number_list {
-	uint64_t *numbers;
-	size_t count;
-	size_t room;
-};
-
-static void
-number_add(struct number_list *list, uint64_t number)
-{
-	if (list->count == list->room) {
-		list->room = list->room == 0 ? 16 : 2 * list->room;
-		list->numbers = memory_resize(list->numbers, list->room, sizeof(number));
-	}
-	list->numbers[list->count++] = number;
-}
-
-static bool
-shard_seen(void *context, const char *name)
-{
-	struct number_list *shards = context;
-	uint64_t number;
-
-	if (number_parse(span_of(name), SHARD_NUMBER_MAX, &number) == PARSE_OK)
-		number_add(shards, number);
-	return true;
-}
-
-static bool
-segment_seen(void *context, const char *name)
-{
-	struct number_list *segments = context;
-	uint64_t number;
-
-	if (file_kind_of(name, &number) == FILE_SEGMENT)
-		number_add(segments, number);
-	return true;
-}
+/* Adoption: shards that nobody holds. */
 
 /* Recover a shard that was just locked; without segments it is soon removed again. */
 static void
-shard_adopt(struct spool *spool, struct shard *shard, const struct number_list *segments)
+shard_adopt(struct spool *spool, struct shard *shard, struct number_list *segments)
 {
 	(void)pthread_mutex_lock(&spool->lock);
 	list_append(&spool->shards, &shard->link);
 	(void)pthread_mutex_unlock(&spool->lock);
 	if (segments->count > 0)
 		log_info(spool->log, "spool: shard %s adopted", shard->name);
-	load_begin(spool, shard, segments->numbers, segments->count, UINT64_MAX);
+	load_begin(spool, shard, segments, UINT64_MAX);
 }
 
 static void
 shard_try(struct spool *spool, uint64_t number)
 {
-	struct number_list segments = { 0 };
+	struct number_list segments;
 	struct fault fault;
 	struct shard *shard;
 	enum shard_status status =
@@ -555,14 +518,11 @@ shard_try(struct spool *spool, uint64_t number)
 		log_warn(spool->log, "spool: %s", fault_text(&fault));
 	if (status != SHARD_TAKEN)
 		return;
-	if (!directory_walk(shard->fd, segment_seen, &segments, &fault)) {
+	if (!directory_numbers(shard->fd, FILE_SEGMENT, &segments, &fault)) {
 		log_warn(spool->log, "spool: %s", fault_text(&fault));
-		free(segments.numbers);
 		shard_free(&shard);
 		return;
 	}
-	if (segments.count > 1)
-		qsort(segments.numbers, segments.count, sizeof(uint64_t), number_compare);
 	shard_adopt(spool, shard, &segments);
 }
 
@@ -570,13 +530,11 @@ static void
 adopt_work(struct spool_job *job)
 {
 	struct spool *spool = LIST_OWNER(job, struct spool, adoption);
-	struct number_list shards = { 0 };
+	struct number_list shards;
 	struct fault fault;
 
-	if (!directory_walk(spool->fd, shard_seen, &shards, &fault))
+	if (!directory_numbers(spool->fd, FILE_OTHER, &shards, &fault))
 		log_warn(spool->log, "spool: %s", fault_text(&fault));
-	if (shards.count > 1)
-		qsort(shards.numbers, shards.count, sizeof(uint64_t), number_compare);
 	for (size_t i = 0; i < shards.count && !spool->is_stopping; i++) {
 		if (shards.numbers[i] != spool->own->number)
 			shard_try(spool, shards.numbers[i]);

@@ -16,3 +16,4 @@ relayd_libspool_a_SOURCES = \
 	%D%/thread.c %D%/thread.h \
 	%D%/upkeep.c \
 	%D%/walk.c
+EXTRA_DIST += docs/spool.md

@@ -70,13 +70,15 @@ read_end(struct spool_job *job)
 		if (!read->is_good)
 			bytes = (struct span){ NULL, 0 };
 		if (!read->spool->is_closing)
-			read->done(read->context, bytes, read->is_good ? NULL : &read->fault);
+			read->done(read->context, bytes,
+				   read->is_good ? NULL : &read->fault);
 	}
 	free(read);
 }
 
 static struct spool_read *
-read_new(struct spool_message *message, size_t octets, spool_read_done *done, void *context)
+read_new(struct spool_message *message, size_t octets, spool_read_done *done,
+	 void *context)
 {
 	struct spool_read *read = memory_resize(NULL, sizeof(*read) + octets, 1);
 
@@ -111,7 +113,8 @@ read_begin(struct spool_read *read, struct spool_message *message, bool is_body)
 }
 
 static void
-read_from_memory(struct spool_read *read, const struct spool_message *message, uint64_t offset)
+read_from_memory(struct spool_read *read, const struct spool_message *message,
+		 uint64_t offset)
 {
 	struct span run;
 

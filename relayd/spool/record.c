@@ -150,7 +150,8 @@ record_parse(struct span bytes, struct spool_record *record)
 	if (record_sum(record, bytes.ptr) != u32_get(bytes.ptr + RECORD_COVERED))
 		return PARSE_BAD;
 	if (is_inline) {
-		struct span body = { .ptr = bytes.ptr + body_at, .len = record->body_octets };
+		struct span body = { .ptr = bytes.ptr + body_at,
+				     .len = record->body_octets };
 
 		if (crc32c(0, body) != record->body_sum)
 			return PARSE_BAD;
@@ -159,7 +160,8 @@ record_parse(struct span bytes, struct spool_record *record)
 }
 
 void
-segment_header_encode(const struct segment_header *header, char block[SEGMENT_HEADER_OCTETS])
+segment_header_encode(const struct segment_header *header,
+		      char block[SEGMENT_HEADER_OCTETS])
 {
 	struct span covered = { .ptr = block, .len = SEGMENT_COVERED };
 
@@ -228,7 +230,8 @@ record_find(struct span image, uint64_t generation, uint64_t *offset,
 
 void
 segment_scan(struct span image, struct segment_scan *scan,
-	     bool (*seen)(void *context, uint64_t offset, const struct spool_record *record),
+	     bool (*seen)(void *context, uint64_t offset,
+			  const struct spool_record *record),
 	     void *context)
 {
 	struct spool_record record;

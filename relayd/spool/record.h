@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The bytes of a segment: its header, its records, and the scan that finds the records again
- * after a crash. No I/O. docs/spool.md has the layout and the reasons.
+ * The bytes of a segment: its header, its records, and the scan that finds the records
+ * again after a crash. No I/O. docs/spool.md has the layout and the reasons.
  *
  * Numbers are little-endian. A record begins at a multiple of 64 octets:
  *
  *   header (64) | state area, padded to 8 | extension | envelope | body | padding to 64
  *
  * The extension holds the number of the body's file (RECORD_IS_EXTERNAL) and where the
- * record was before (RECORD_IS_MOVED). The checksum in the header covers the header but for
- * the mark, the extension and the envelope; a second one, itself covered by the first, is
- * that of the body. The state area and the mark are overwritten in place.
+ * record was before (RECORD_IS_MOVED). The checksum in the header covers the header but
+ * for the mark, the extension and the envelope; a second one, itself covered by the
+ * first, is that of the body. The state area and the mark are overwritten in place.
  */
 #ifndef RELAYD_SPOOL_RECORD_H
 #define RELAYD_SPOOL_RECORD_H
@@ -25,11 +25,13 @@
 #define RECORD_PREFIX_EXTRA   40u /* the longest extension */
 
 struct segment_header {
-	uint64_t generation; /* random, new at each use of the file; all its records bear it */
+	uint64_t
+	    generation; /* random, new at each use of the file; all its records bear it */
 	uint64_t shard;
 	uint64_t number;
-	uint64_t octets;    /* of the segment */
-	uint64_t uid_limit; /* no message that was first stored here has this uid or more */
+	uint64_t octets; /* of the segment */
+	uint64_t
+	    uid_limit; /* no message that was first stored here has this uid or more */
 };
 
 enum record_flags {
@@ -61,9 +63,9 @@ struct spool_record {
 	uint32_t envelope_octets;
 	uint32_t state_octets;
 	uint32_t body_sum;
-	uint32_t flags; /* of enum record_flags */
-	uint32_t mark;	/* of enum record_mark */
-	uint64_t file;	/* when external */
+	uint32_t flags;		     /* of enum record_flags */
+	uint32_t mark;		     /* of enum record_mark */
+	uint64_t file;		     /* when external */
 	struct record_origin origin; /* when moved */
 };
 
@@ -83,7 +85,8 @@ record_extension_at(const struct spool_record *record)
 static inline uint64_t
 record_envelope_at(const struct spool_record *record)
 {
-	return record_extension_at(record) + (record->flags & RECORD_IS_EXTERNAL ? 8u : 0u) +
+	return record_extension_at(record) +
+	       (record->flags & RECORD_IS_EXTERNAL ? 8u : 0u) +
 	       (record->flags & RECORD_IS_MOVED ? 32u : 0u);
 }
 
@@ -108,8 +111,8 @@ record_octets(const struct spool_record *record)
 }
 
 /*
- * Write header and extension into the record_body_at octets at prefix, where state area and
- * envelope already stand at their places.
+ * Write header and extension into the record_body_at octets at prefix, where state area
+ * and envelope already stand at their places.
  */
 void record_encode(const struct spool_record *record, char *prefix);
 
@@ -130,20 +133,21 @@ enum parse_status segment_header_parse(struct span bytes, struct segment_header 
 /* What a scan found out about a segment. */
 struct segment_scan {
 	struct segment_header header;
-	bool has_header;     /* false: damaged; records may be there all the same */
-	uint64_t records;    /* whole records, live or not */
-	uint64_t end;	     /* where the unbroken run of records ends */
-	uint64_t lost_at;    /* damage with records behind it begins here; 0: none */
+	bool has_header;  /* false: damaged; records may be there all the same */
+	uint64_t records; /* whole records, live or not */
+	uint64_t end;	  /* where the unbroken run of records ends */
+	uint64_t lost_at; /* damage with records behind it begins here; 0: none */
 	uint64_t lost_octets;
 };
 
 /*
- * Walk the whole records of a segment's image, in order. Bytes of earlier uses of the file
- * are never taken for records; where a record is torn or damaged the scan goes on at the
- * next whole record of the same generation. seen returns false to stop.
+ * Walk the whole records of a segment's image, in order. Bytes of earlier uses of the
+ * file are never taken for records; where a record is torn or damaged the scan goes on at
+ * the next whole record of the same generation. seen returns false to stop.
  */
 void segment_scan(struct span image, struct segment_scan *scan,
-		  bool (*seen)(void *context, uint64_t offset, const struct spool_record *record),
+		  bool (*seen)(void *context, uint64_t offset,
+			       const struct spool_record *record),
 		  void *context);
 
 #endif

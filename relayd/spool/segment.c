@@ -28,7 +28,8 @@ zeros_write(const struct spool_disk *disk, int fd, uint64_t from, uint64_t to)
 			} p = { .from = zeros };
 			size_t octets = to - at < sizeof(zeros) ? to - at : sizeof(zeros);
 
-			runs[count] = (struct iovec){ .iov_base = p.base, .iov_len = octets };
+			runs[count] =
+			    (struct iovec){ .iov_base = p.base, .iov_len = octets };
 			at += octets;
 		}
 		if (!disk_write(disk, fd, runs, count, &from))
@@ -75,10 +76,12 @@ segment_fill(const struct spool_disk *disk, int fd, const struct segment_header 
 	segment_header_encode(header, block);
 	*prewritten = header->octets;
 	if (!is_spare) {
-		*prewritten = header->octets < PREWRITE_OCTETS ? header->octets : PREWRITE_OCTETS;
+		*prewritten =
+		    header->octets < PREWRITE_OCTETS ? header->octets : PREWRITE_OCTETS;
 		if (!zeros_write(disk, fd, SEGMENT_HEADER_OCTETS, *prewritten))
 			return fault_set(fault, "prewrite a segment");
-	} else if (fstat(fd, &status) == -1 || (uint64_t)status.st_size != header->octets) {
+	} else if (fstat(fd, &status) == -1 ||
+		   (uint64_t)status.st_size != header->octets) {
 		return fault_say(fault, "spare segment of another size");
 	}
 	if (!disk_write_span(disk, fd, (struct span){ block, sizeof(block) }, 0))
@@ -94,9 +97,11 @@ segment_new(const struct spool_disk *disk, struct shard *shard,
 {
 	char from[SHARD_NAME_SIZE], name[SHARD_NAME_SIZE];
 	uint64_t prewritten = 0;
-	int flags = O_RDWR | O_CLOEXEC | O_NOFOLLOW | (spare == 0 ? O_CREAT | O_TRUNC : 0);
+	int flags =
+	    O_RDWR | O_CLOEXEC | O_NOFOLLOW | (spare == 0 ? O_CREAT | O_TRUNC : 0);
 
-	file_name(from, spare == 0 ? FILE_NEW : FILE_SPARE, spare == 0 ? header->number : spare);
+	file_name(from, spare == 0 ? FILE_NEW : FILE_SPARE,
+		  spare == 0 ? header->number : spare);
 	file_name(name, FILE_SEGMENT, header->number);
 
 	int fd = disk->open(disk->context, shard->fd, from, flags, 0600);
@@ -135,7 +140,8 @@ segment_open(const struct spool_disk *disk, struct shard *shard, uint64_t number
 
 	file_name(name, FILE_SEGMENT, number);
 
-	int fd = disk->open(disk->context, shard->fd, name, O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
+	int fd = disk->open(disk->context, shard->fd, name,
+			    O_RDWR | O_CLOEXEC | O_NOFOLLOW, 0);
 
 	if (fd == -1) {
 		(void)fault_setf(fault, "open %s/%s", shard->name, name);
@@ -171,7 +177,8 @@ segment_extend_by(const struct spool_disk *disk, struct segment *segment, int fd
 }
 
 bool
-segment_extend(const struct spool_disk *disk, struct segment *segment, struct fault *fault)
+segment_extend(const struct spool_disk *disk, struct segment *segment,
+	       struct fault *fault)
 {
 	char name[SHARD_NAME_SIZE];
 

@@ -53,8 +53,8 @@ large_name(char name[SHARD_NAME_SIZE], uint64_t file)
 }
 
 bool
-directory_walk(int directory, bool (*seen)(void *context, const char *name), void *context,
-	       struct fault *fault)
+directory_walk(int directory, bool (*seen)(void *context, const char *name),
+	       void *context, struct fault *fault)
 {
 	int fd = openat(directory, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	DIR *dir = fd == -1 ? NULL : fdopendir(fd);
@@ -81,6 +81,74 @@ directory_walk(int directory, bool (*seen)(void *context, const char *name), voi
 	return is_good;
 }
 
+void
+number_list_add(struct number_list *list, uint64_t number)
+{
+	if (list->count == list->room) {
+		list->room = list->room == 0 ? 16 : 2 * list->room;
+		list->numbers = memory_resize(list->numbers, list->room, sizeof(number));
+	}
+	list->numbers[list->count++] = number;
+}
+
+static int
+number_compare(const void *a, const void *b)
+{
+	const uint64_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+void
+number_list_sort(struct number_list *list)
+{
+	if (list->count > 1)
+		qsort(list->numbers, list->count, sizeof(uint64_t), number_compare);
+}
+
+bool
+number_list_has(const struct number_list *list, uint64_t number)
+{
+	return list->count > 0 && bsearch(&number, list->numbers, list->count,
+					  sizeof(number), number_compare) != NULL;
+}
+
+struct listing {
+	enum file_kind kind;
+	struct number_list *list;
+};
+
+static bool
+number_seen(void *context, const char *name)
+{
+	struct listing *listing = context;
+	uint64_t number;
+	bool is_wanted =
+	    listing->kind == FILE_OTHER
+		? number_parse(span_of(name), SHARD_NUMBER_MAX, &number) == PARSE_OK
+		: file_kind_of(name, &number) == listing->kind;
+
+	if (is_wanted)
+		number_list_add(listing->list, number);
+	return true;
+}
+
+bool
+directory_numbers(int directory, enum file_kind kind, struct number_list *list,
+		  struct fault *fault)
+{
+	struct listing listing = { .kind = kind, .list = list };
+
+	*list = (struct number_list){ .numbers = NULL };
+	if (!directory_walk(directory, number_seen, &listing, fault)) {
+		free(list->numbers);
+		*list = (struct number_list){ .numbers = NULL };
+		return false;
+	}
+	number_list_sort(list);
+	return true;
+}
+
 bool
 directory_sync(const struct spool_disk *disk, int fd)
 {
@@ -88,12 +156,14 @@ directory_sync(const struct spool_disk *disk, int fd)
 }
 
 static int
-directory_open(const struct spool_disk *disk, int parent, const char *name, bool must_make)
+directory_open(const struct spool_disk *disk, int parent, const char *name,
+	       bool must_make)
 {
 	if (must_make && disk->mkdir(disk->context, parent, name, 0700) == 0 &&
 	    !directory_sync(disk, parent))
 		return -1;
-	return disk->open(disk->context, parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+	return disk->open(disk->context, parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC,
+			  0);
 }
 
 void
@@ -130,8 +200,8 @@ lock_is_current(int spool_fd, const struct shard *shard)
 }
 
 static enum shard_status
-shard_lock(const struct spool_disk *disk, int spool_fd, struct shard *shard, bool must_make,
-	   struct fault *fault)
+shard_lock(const struct spool_disk *disk, int spool_fd, struct shard *shard,
+	   bool must_make, struct fault *fault)
 {
 	shard->fd = directory_open(disk, spool_fd, shard->name, must_make);
 	if (shard->fd == -1 && errno == ENOENT)
@@ -148,7 +218,8 @@ shard_lock(const struct spool_disk *disk, int spool_fd, struct shard *shard, boo
 		(void)fault_setf(fault, "open the lock of shard %s", shard->name);
 		return SHARD_FAILED;
 	}
-	if (flock(shard->lock_fd, LOCK_EX | LOCK_NB) == -1 || !lock_is_current(spool_fd, shard))
+	if (flock(shard->lock_fd, LOCK_EX | LOCK_NB) == -1 ||
+	    !lock_is_current(spool_fd, shard))
 		return SHARD_HELD;
 	shard->large_fd = directory_open(disk, shard->fd, "large", true);
 	if (shard->large_fd == -1) {
@@ -211,7 +282,8 @@ shard_retire(const struct spool_disk *disk, int spool_fd, struct shard **shard)
 	struct retiring retiring = { .disk = disk, .shard = *shard };
 	struct fault fault;
 
-	if (directory_walk((*shard)->fd, file_retire, &retiring, &fault) && !retiring.has_rest &&
+	if (directory_walk((*shard)->fd, file_retire, &retiring, &fault) &&
+	    !retiring.has_rest &&
 	    disk->unlink(disk->context, (*shard)->fd, "large", AT_REMOVEDIR) == 0 &&
 	    disk->unlink(disk->context, (*shard)->fd, "lock", 0) == 0)
 		(void)disk->unlink(disk->context, spool_fd, (*shard)->name, AT_REMOVEDIR);

@@ -21,9 +21,9 @@
 
 #include <pthread.h>
 
-#define SHARD_NUMBER_MAX  1023u /* a message's uid has ten bits for it */
-#define SHARD_NAME_SIZE	  48
-#define PREWRITE_OCTETS	  (1024u * 1024u)
+#define SHARD_NUMBER_MAX 1023u /* a message's uid has ten bits for it */
+#define SHARD_NAME_SIZE	 48
+#define PREWRITE_OCTETS	 (1024u * 1024u)
 
 struct shard {
 	struct list link;
@@ -40,11 +40,12 @@ struct segment {
 	struct list link; /* commit thread, as all up to fd */
 	struct list live; /* of struct spool_message, in no order */
 	uint64_t live_octets;
-	uint64_t left;	  /* messages that were let go of; they keep it alive */
-	uint64_t written; /* where the next record goes */
-	bool is_dirty;	  /* marks or states were written and not synced */
-	bool is_sealed;	  /* no record will be added */
-	bool is_condemned; /* a write or sync failed: no more records, and never used again */
+	uint64_t left;	   /* messages that were let go of; they keep it alive */
+	uint64_t written;  /* where the next record goes */
+	bool is_dirty;	   /* marks or states were written and not synced */
+	bool is_sealed;	   /* no record will be added */
+	bool is_condemned; /* a write or sync failed: no more records, and never used
+			      again */
 	bool is_damaged;   /* to be set aside once it is empty */
 	bool is_compacting;
 	_Atomic bool is_extending;
@@ -69,11 +70,31 @@ void file_name(char name[SHARD_NAME_SIZE], enum file_kind kind, uint64_t number)
 void large_name(char name[SHARD_NAME_SIZE], uint64_t file);
 
 /*
- * Call seen for each name in the directory ("." and ".." left out) until it returns false.
- * False and *fault when it cannot be read.
+ * Call seen for each name in the directory ("." and ".." left out) until it returns
+ * false. False and *fault when it cannot be read.
  */
 bool directory_walk(int directory, bool (*seen)(void *context, const char *name),
 		    void *context, struct fault *fault);
+
+/* Numbers of shards or files. All zero: none; free(list.numbers) ends it. */
+struct number_list {
+	uint64_t *numbers;
+	size_t count;
+	size_t room;
+};
+
+void number_list_add(struct number_list *list, uint64_t number);
+void number_list_sort(struct number_list *list);
+
+/* Is it in the list, which is sorted? */
+bool number_list_has(const struct number_list *list, uint64_t number);
+
+/*
+ * The numbers of the files of one kind in a shard's directory, or with FILE_OTHER of the
+ * shards in the spool's, sorted. False, *fault and an empty list when it cannot be read.
+ */
+bool directory_numbers(int directory, enum file_kind kind, struct number_list *list,
+		       struct fault *fault);
 
 enum shard_status {
 	SHARD_TAKEN, /* by us, now */
@@ -99,7 +120,8 @@ struct segment *segment_new(const struct spool_disk *disk, struct shard *shard,
 			    const struct segment_header *header, uint64_t spare,
 			    struct fault *fault);
 
-/* Open one that another process wrote. Only marks and state areas of it may be written. */
+/* Open one that another process wrote. Only marks and state areas of it may be written.
+ */
 struct segment *segment_open(const struct spool_disk *disk, struct shard *shard,
 			     uint64_t number, struct fault *fault);
 

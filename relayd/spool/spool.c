@@ -11,16 +11,16 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-#define SEGMENT_OCTETS	      (16u << 20)
-#define SEGMENT_OCTETS_MIN    (64u << 10)
-#define INLINE_OCTETS_MAX     (256u << 10)
-#define MEMORY_OCTETS_MAX     (64u << 20)
-#define RESERVE_OCTETS	      (64u << 20)
-#define SEGMENTS_PER_DISK     32 /* at least: on small disks segments are smaller */
-#define SMALL_SEGMENT_OCTETS  (1u << 20)
-#define LATE_MS		      8
-#define ROOM_LOOK_MS	      1000
-#define UID_COUNTER_PER_MS    4096u
+#define SEGMENT_OCTETS	     (16u << 20)
+#define SEGMENT_OCTETS_MIN   (64u << 10)
+#define INLINE_OCTETS_MAX    (2u << 20)
+#define MEMORY_OCTETS_MAX    (64u << 20)
+#define RESERVE_OCTETS	     (64u << 20)
+#define SEGMENTS_PER_DISK    32 /* at least: on small disks segments are smaller */
+#define SMALL_SEGMENT_OCTETS (1u << 20)
+#define LATE_MS		     8
+#define ROOM_LOOK_MS	     1000
+#define UID_COUNTER_PER_MS   4096u
 
 uint64_t
 spool_uid_draw(struct spool *spool)
@@ -77,60 +77,30 @@ commit_ask(struct spool *spool, struct commit_job *job, enum commit_kind kind)
 
 struct opening {
 	struct spool *spool;
-	uint64_t *numbers; /* of the segments in the own shard */
-	size_t count;
-	size_t room;
+	struct number_list segments; /* in the own shard */
 	uint64_t uid_limit;
 	uint64_t highest; /* number of a file */
 };
-
-static bool
-shard_number_seen(void *context, const char *name)
-{
-	struct opening *opening = context;
-	uint64_t number;
-
-	if (number_parse(span_of(name), SHARD_NUMBER_MAX, &number) != PARSE_OK)
-		return true;
-	if (opening->count == opening->room) {
-		opening->room = opening->room == 0 ? 16 : 2 * opening->room;
-		opening->numbers =
-		    memory_resize(opening->numbers, opening->room, sizeof(number));
-	}
-	opening->numbers[opening->count++] = number;
-	return true;
-}
-
-static int
-number_compare(const void *a, const void *b)
-{
-	const uint64_t *x = a, *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
 
 /* The first shard that nobody holds, or a new one. */
 static bool
 own_shard_take(struct spool *spool, struct fault *fault)
 {
-	struct opening opening = { .spool = spool };
+	struct number_list shards;
 	enum shard_status status = SHARD_HELD;
 	uint64_t next = 0;
 
-	if (!directory_walk(spool->fd, shard_number_seen, &opening, fault)) {
-		free(opening.numbers);
+	if (!directory_numbers(spool->fd, FILE_OTHER, &shards, fault))
 		return false;
-	}
-	if (opening.count > 1)
-		qsort(opening.numbers, opening.count, sizeof(uint64_t), number_compare);
-	for (size_t i = 0; i < opening.count && status == SHARD_HELD; i++) {
-		next = opening.numbers[i] + 1;
-		status = shard_take(spool->disk, spool->fd, opening.numbers[i], false,
+	for (size_t i = 0; i < shards.count && status == SHARD_HELD; i++) {
+		next = shards.numbers[i] + 1;
+		status = shard_take(spool->disk, spool->fd, shards.numbers[i], false,
 				    &spool->own, fault);
 	}
 	for (; status == SHARD_HELD && next <= SHARD_NUMBER_MAX; next++)
-		status = shard_take(spool->disk, spool->fd, next, true, &spool->own, fault);
-	free(opening.numbers);
+		status =
+		    shard_take(spool->disk, spool->fd, next, true, &spool->own, fault);
+	free(shards.numbers);
 	if (status == SHARD_HELD)
 		return fault_say(fault, "the spool has too many shards");
 	if (status == SHARD_TAKEN)
@@ -152,7 +122,8 @@ segment_header_look(struct opening *opening, const char *name)
 	ssize_t n = disk_read(disk, fd, block, sizeof(block), 0);
 
 	if (n > 0 &&
-	    segment_header_parse((struct span){ block, (size_t)n }, &header) == PARSE_OK &&
+	    segment_header_parse((struct span){ block, (size_t)n }, &header) ==
+		PARSE_OK &&
 	    header.uid_limit > opening->uid_limit)
 		opening->uid_limit = header.uid_limit;
 	(void)close(fd);
@@ -173,12 +144,7 @@ own_file_seen(void *context, const char *name)
 		opening->highest = number;
 	if (kind == FILE_SEGMENT) {
 		segment_header_look(opening, name);
-		if (opening->count == opening->room) {
-			opening->room = opening->room == 0 ? 16 : 2 * opening->room;
-			opening->numbers =
-			    memory_resize(opening->numbers, opening->room, sizeof(number));
-		}
-		opening->numbers[opening->count++] = number;
+		number_list_add(&opening->segments, number);
 	} else if (kind == FILE_SPARE && spool->spare_count < SPARES_MAX && number != 0) {
 		spool->spares[spool->spare_count++] = number;
 	} else {
@@ -193,8 +159,7 @@ own_shard_begin(struct spool *spool, struct opening *opening, struct fault *faul
 {
 	if (!directory_walk(spool->own->fd, own_file_seen, opening, fault))
 		return false;
-	if (opening->count > 1)
-		qsort(opening->numbers, opening->count, sizeof(uint64_t), number_compare);
+	number_list_sort(&opening->segments);
 	spool->segment_number = opening->highest;
 
 	uint64_t clock = (uint64_t)loop_wall_ms(spool->loop) * UID_COUNTER_PER_MS;
@@ -206,7 +171,8 @@ own_shard_begin(struct spool *spool, struct opening *opening, struct fault *faul
 	spool->is_preparing = spool->ready != NULL;
 	spool->room->slack = spool->ready == NULL ? 0 : spool->segment_octets;
 	if (spool->ready == NULL && spool_status_of(fault->error) == SPOOL_FULL) {
-		log_error(spool->log, "spool: nothing can be stored: %s", fault_text(fault));
+		log_error(spool->log, "spool: nothing can be stored: %s",
+			  fault_text(fault));
 		spool->room->was_refused = true;
 		return true; /* what waits can still be delivered, which makes space */
 	}
@@ -226,8 +192,10 @@ sizes_choose(struct spool *spool, const struct spool_settings *settings)
 	struct statvfs space;
 
 	spool->segment_octets = setting(settings->segment_octets, SEGMENT_OCTETS);
-	spool->inline_octets_max = setting(settings->inline_octets_max, INLINE_OCTETS_MAX);
-	spool->memory_octets_max = setting(settings->memory_octets_max, MEMORY_OCTETS_MAX);
+	spool->inline_octets_max =
+	    setting(settings->inline_octets_max, INLINE_OCTETS_MAX);
+	spool->memory_octets_max =
+	    setting(settings->memory_octets_max, MEMORY_OCTETS_MAX);
 	spool->reserve_octets = setting(settings->reserve_octets, RESERVE_OCTETS);
 	if (spool->segment_octets > SMALL_SEGMENT_OCTETS &&
 	    spool->disk->space(spool->disk->context, spool->fd, &space) == 0) {
@@ -250,7 +218,8 @@ directory_take(struct spool *spool, const char *directory, struct fault *fault)
 {
 	const struct spool_disk *disk = spool->disk;
 
-	if (disk->mkdir(disk->context, AT_FDCWD, directory, 0700) == -1 && errno != EEXIST)
+	if (disk->mkdir(disk->context, AT_FDCWD, directory, 0700) == -1 &&
+	    errno != EEXIST)
 		return fault_setf(fault, "mkdir %s", directory);
 	spool->fd = disk->open(disk->context, AT_FDCWD, directory,
 			       O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
@@ -301,11 +270,11 @@ spool_open(const struct spool_settings *settings, struct loop *loop,
 	    !spool_thread_start(&spool->helper, helper_turn, spool, fault) ||
 	    !spool_thread_start(&spool->files, files_turn, spool, fault))
 		goto failed;
-	load_begin(spool, spool->own, opening.numbers, opening.count,
+	load_begin(spool, spool->own, &opening.segments,
 		   spool->counter << UID_SHARD_BITS);
 	return spool;
 failed:
-	free(opening.numbers);
+	free(opening.segments.numbers);
 	spool_close(&spool);
 	return NULL;
 }
@@ -357,10 +326,7 @@ shards_free(struct spool *spool)
 	shard_free(&spool->own);
 }
 
-/*
- * The order matters: files hands to commit, the helper to commit, and commit to the helper
- * only as long as is_stopping is not set.
- */
+/* They hand work to each other, so some of it may be left when the last has ended. */
 static void
 threads_stop(struct spool *spool)
 {
@@ -368,6 +334,11 @@ threads_stop(struct spool *spool)
 	spool->is_stopping = true;
 	spool_thread_stop(&spool->helper);
 	spool_thread_stop(&spool->commit);
+	while (spool_thread_finish(&spool->helper) || spool_thread_finish(&spool->commit))
+		;
+	spool_thread_reset(&spool->files);
+	spool_thread_reset(&spool->helper);
+	spool_thread_reset(&spool->commit);
 }
 
 void
@@ -422,7 +393,8 @@ spool_has_room(const struct spool *spool, uint64_t octets)
 	if (octets <= spool->inline_octets_max)
 		free_octets += room->slack;
 	return !room->was_refused && room->has_inodes &&
-	       free_octets >= room->reserve_octets && free_octets - room->reserve_octets >= wanted;
+	       free_octets >= room->reserve_octets &&
+	       free_octets - room->reserve_octets >= wanted;
 }
 
 /* Drafts. */
@@ -558,7 +530,8 @@ store_new(struct spool_draft *draft, struct span envelope, struct span state,
 	if (state.len > 0)
 		memcpy(store->prefix + record_state_at(), state.ptr, state.len);
 	if (envelope.len > 0)
-		memcpy(store->prefix + record_envelope_at(&record), envelope.ptr, envelope.len);
+		memcpy(store->prefix + record_envelope_at(&record), envelope.ptr,
+		       envelope.len);
 	return store;
 }
 
@@ -568,8 +541,8 @@ spool_draft_commit(struct spool_draft **draft, struct span envelope, struct span
 {
 	struct spool_draft *d = *draft;
 	struct spool *spool = d->spool;
-	bool is_too_long = envelope.len > SPOOL_ENVELOPE_MAX ||
-			   envelope.len > spool->segment_octets / 4;
+	bool is_too_long =
+	    envelope.len > SPOOL_ENVELOPE_MAX || envelope.len > spool->segment_octets / 4;
 
 	assert(state.len <= SPOOL_STATE_MAX);
 	if (is_too_long)
@@ -666,7 +639,8 @@ spool_body_peek(const struct spool_message *message, uint64_t offset, struct spa
 		offset -= chunk->used;
 	*run = (struct span){ NULL, 0 };
 	if (chunk != NULL)
-		*run = (struct span){ chunk->bytes + offset, chunk->used - (size_t)offset };
+		*run =
+		    (struct span){ chunk->bytes + offset, chunk->used - (size_t)offset };
 	return run->len;
 }
 

@@ -41,7 +41,11 @@ struct spool_info {
 struct spool_settings {
 	const char *directory;	      /* state-dir/spool; made if missing */
 	uint64_t segment_octets;      /* 0: 16 MiB */
-	uint64_t inline_octets_max;   /* larger bodies have a file of their own; 0: 256 KiB */
+	/*
+	 * Larger bodies have a file of their own; 0: 2 MiB, at most a quarter of a segment.
+	 * While bodies fill half of memory_octets_max it is 256 KiB.
+	 */
+	uint64_t inline_octets_max;
 	uint64_t memory_octets_max;   /* bodies kept in memory for delivery; 0: 64 MiB */
 	/*
 	 * Refuse drafts when the disk has less; 0: 64 MiB. Never more than a twentieth of the

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The inside of the spool. Three threads share it, and every member says who may touch it:
+ * The inside of the spool. Three threads share it, and every member says who may touch
+ * it:
  *
  *   loop     the caller's thread: drafts, bodies in memory, users' pointers
  *   commit   appends records, overwrites marks and states, syncs: it alone writes to
@@ -29,12 +30,12 @@
 
 /* What the commit thread can be asked. */
 enum commit_kind {
-	COMMIT_STORE,  /* struct store */
-	COMMIT_MOVE,   /* struct store */
-	COMMIT_STATE,  /* struct state_write */
-	COMMIT_REMOVE, /* the message's own job */
-	COMMIT_LEAVE,  /* the message's own job */
-	COMMIT_SHARD,  /* struct load */
+	COMMIT_STORE,	  /* struct store */
+	COMMIT_MOVE,	  /* struct store */
+	COMMIT_STATE,	  /* struct state_write */
+	COMMIT_REMOVE,	  /* the message's own job */
+	COMMIT_LEAVE,	  /* the message's own job */
+	COMMIT_SHARD,	  /* struct load */
 	COMMIT_MOVES_END, /* struct compaction */
 };
 
@@ -46,14 +47,15 @@ struct commit_job {
 struct spool_message {
 	struct spool *spool;
 	struct spool_info info;
-	void *user;		   /* loop */
-	struct spool_chunks body;  /* loop, once committed; empty: not in memory */
-	struct segment *segment;   /* where the record is: written by commit under spool->lock */
+	void *user;		  /* loop */
+	struct spool_chunks body; /* loop, once committed; empty: not in memory */
+	struct segment
+	    *segment; /* where the record is: written by commit under spool->lock */
 	uint64_t offset;
-	uint64_t file;		   /* of an external body; 0: inline */
-	uint32_t flags;		   /* of enum record_flags, as the record says */
-	struct list link;	   /* commit: in segment->live */
-	struct commit_job ending;  /* loop, then commit: remove or leave */
+	uint64_t file;		  /* of an external body; 0: inline */
+	uint32_t flags;		  /* of enum record_flags, as the record says */
+	struct list link;	  /* commit: in segment->live */
+	struct commit_job ending; /* loop, then commit: remove or leave */
 };
 
 /* A record on its way into a segment: a draft's, or one that compaction moves. */
@@ -87,14 +89,14 @@ struct state_write {
 struct large {
 	struct spool *spool;
 	uint64_t file;
-	uint64_t waiting;	/* loop: octets handed over and not written yet */
-	size_t kept_chunks;	/* loop: that are written, at the front of the draft's body */
-	bool is_kept;		/* loop: they stay in memory */
+	uint64_t waiting;   /* loop: octets handed over and not written yet */
+	size_t kept_chunks; /* loop: that are written, at the front of the draft's body */
+	bool is_kept;	    /* loop: they stay in memory */
 	struct spool_draft *draft; /* loop: NULL once it was dropped or committed */
-	int fd;			/* files */
-	uint64_t octets;	/* files */
-	uint32_t sum;		/* files */
-	enum spool_status status; /* files */
+	int fd;			   /* files */
+	uint64_t octets;	   /* files */
+	uint32_t sum;		   /* files */
+	enum spool_status status;  /* files */
 };
 
 /* Chunks for a large file; the last job of a file carries its store, or drops it. */
@@ -104,7 +106,7 @@ struct large_job {
 	struct spool_chunk *first;
 	size_t count;
 	uint64_t octets;
-	struct store *store;	    /* or NULL */
+	struct store *store; /* or NULL */
 	bool is_drop;
 	struct spool_chunks orphans; /* of a dropped draft; given back in the loop */
 };
@@ -114,7 +116,8 @@ struct spool_draft {
 	struct spool_chunks body;
 	uint64_t octets;
 	struct large *large; /* NULL: inline so far */
-	struct spool_chunk *pending_first; /* of those for the file that were not handed over */
+	struct spool_chunk
+	    *pending_first; /* of those for the file that were not handed over */
 	uint64_t pending_octets;
 	void (*resume)(void *context);
 	void *resume_context;
@@ -135,18 +138,20 @@ struct load {
 	struct commit_job commit; /* first */
 	struct spool *spool;
 	struct shard *shard;
-	uint64_t *numbers; /* of its segments */
-	size_t count;
+	struct number_list numbers; /* of its segments */
 	size_t at;
 	struct list segments;
 	uint64_t segment_count;
 	struct spool_message **messages;
 	size_t message_count;
-	bool is_joined;	  /* the segments have the messages now */
-	size_t found;	  /* of the messages, how many their user has */
-	size_t batch;	  /* how many of them are in bytes now */
+	bool is_joined; /* the segments have the messages now */
+	size_t found;	/* of the messages, how many their user has */
+	size_t batch;	/* how many of them are in bytes now */
 	char *bytes;
-	struct { size_t at, len; bool is_good; } parts[FOUND_AT_ONCE];
+	struct {
+		size_t at, len;
+		bool is_good;
+	} parts[FOUND_AT_ONCE];
 	uint64_t file_limit; /* files from this number on are not left over from before */
 };
 
@@ -189,15 +194,15 @@ struct spool {
 
 	/* loop */
 	struct loop_hook hook;
-	struct loop_timer late; /* for what is asked after the hook ran */
+	struct loop_timer late;	   /* for what is asked after the hook ran */
 	struct spool_jobs commits; /* of this turn */
 	struct spool_jobs writes;  /* of this turn */
 	struct list drafts;
-	bool is_stirred;	   /* something waits for the end of the turn */
+	bool is_stirred; /* something waits for the end of the turn */
 	struct spool_chunk_pool chunks;
 	uint64_t counter; /* of uids */
 	struct spool_job adoption;
-	uint64_t waiting; /* callbacks owed */
+	uint64_t waiting;	 /* callbacks owed */
 	uint64_t storing_octets; /* of drafts handed over and not stored */
 	uint64_t messages;
 	uint64_t body_octets;
@@ -216,20 +221,21 @@ struct spool {
 	size_t spare_count;
 	struct list shards;
 	struct room *room;
-	_Atomic uint64_t counter_seen;	/* a recent value of counter */
-	_Atomic uint64_t segment_number; /* the highest in the own shard */
-	_Atomic bool is_preparing; /* the next segment is asked for, or ready */
+	_Atomic uint64_t counter_seen;	  /* a recent value of counter */
+	_Atomic uint64_t segment_number;  /* the highest in the own shard */
+	_Atomic bool is_preparing;	  /* the next segment is asked for, or ready */
 	_Atomic int64_t prepare_after_ms; /* it failed: not before */
-	_Atomic bool is_stopping; /* background work should end soon */
-	_Atomic uint32_t loads;	  /* recoveries that are not done */
+	_Atomic bool is_stopping;	  /* background work should end soon */
+	_Atomic uint32_t loads;		  /* recoveries that are not done */
 	_Atomic uint64_t segment_count;
 	_Atomic uint64_t syncs;
 	_Atomic uint64_t stored;
+	_Atomic int64_t complained_ms; /* when a failing disk was last written about */
 
 	/* commit */
 	struct list segments;
 	struct segment *current;
-	bool has_empty;	    /* look for segments to recycle */
+	bool has_empty;	      /* look for segments to recycle */
 	int64_t dirty_due_ms; /* when to sync what was only marked; 0: nothing was */
 	bool is_compacting;
 	struct compaction *moved; /* its moves are in this turn's jobs */
@@ -242,6 +248,10 @@ struct spool {
 
 /* Full: the errno says that there is no space. */
 enum spool_status spool_status_of(int error);
+
+/* Log what failed, but not for every message: at most once a second. Uses the fault up.
+ */
+void spool_complain(struct spool *spool, struct fault *fault);
 
 static inline bool
 segment_is_empty(const struct segment *segment)
@@ -262,7 +272,8 @@ spool_message_record(const struct spool_message *message, struct spool_record *r
 
 /* spool.c, for the loop */
 uint64_t spool_uid_draw(struct spool *spool);
-void spool_stir(struct spool *spool); /* something is to be handed over at the turn's end */
+void
+spool_stir(struct spool *spool); /* something is to be handed over at the turn's end */
 
 /* commit.c */
 int64_t commit_turn(void *context, struct spool_jobs *jobs);
@@ -290,8 +301,8 @@ void room_look_soon(struct room *room);
 void room_use(struct room *room, uint64_t octets);
 
 /* load.c: recovery */
-void load_begin(struct spool *spool, struct shard *shard, uint64_t *numbers, size_t count,
-		uint64_t file_limit);
+void load_begin(struct spool *spool, struct shard *shard, struct number_list *segments,
+		uint64_t file_limit);	/* keeps the numbers */
 void load_found(struct spool_job *job); /* loop: the commit thread knows them */
 void load_adopt(struct spool *spool);
 void load_free(struct load *load);

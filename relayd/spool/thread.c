@@ -161,9 +161,30 @@ spool_thread_stop(struct spool_thread *thread)
 	(void)pthread_mutex_unlock(&thread->lock);
 	(void)pthread_cond_signal(&thread->wake);
 	(void)pthread_join(thread->id, NULL);
+	thread->is_running = false;
+}
+
+bool
+spool_thread_finish(struct spool_thread *thread)
+{
+	struct spool_jobs jobs;
+
+	if (thread->turn == NULL || thread->queue.first == NULL)
+		return false;
+	spool_jobs_init(&jobs);
+	spool_jobs_join(&jobs, &thread->queue);
+	(void)thread->turn(thread->context, &jobs);
+	return true;
+}
+
+void
+spool_thread_reset(struct spool_thread *thread)
+{
+	if (thread->turn == NULL)
+		return;
+	thread->turn = NULL;
 	(void)pthread_cond_destroy(&thread->wake);
 	(void)pthread_mutex_destroy(&thread->lock);
-	thread->is_running = false;
 }
 
 static void

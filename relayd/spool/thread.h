@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The spool's threads: each has a queue of jobs and takes all that waits at once. Jobs that
- * are done go back to the loop's thread through one mailbox, many with one wake-up.
+ * The spool's threads: each has a queue of jobs and takes all that waits at once. Jobs
+ * that are done go back to the loop's thread through one mailbox, many with one wake-up.
  */
 #ifndef RELAYD_SPOOL_THREAD_H
 #define RELAYD_SPOOL_THREAD_H
@@ -14,8 +14,10 @@
 /* Embedded by whatever travels between the threads. */
 struct spool_job {
 	struct spool_job *next;
-	void (*work)(struct spool_job *job); /* for threads that run their jobs one by one */
-	void (*done)(struct spool_job *job); /* in the loop's thread; disposes of the job */
+	void (*work)(
+	    struct spool_job *job); /* for threads that run their jobs one by one */
+	void (*done)(
+	    struct spool_job *job); /* in the loop's thread; disposes of the job */
 };
 
 /* First in, first out. */
@@ -53,15 +55,16 @@ struct spool_thread {
 	bool is_asleep;
 	bool is_stopping;
 	bool is_running;
-	/* Does the jobs; returns when it wants to be called without any (monotonic ms; 0: not). */
+	/* Does the jobs; returns when it wants to be called without any (monotonic ms; 0:
+	 * not). */
 	int64_t (*turn)(void *context, struct spool_jobs *jobs);
 	void *context;
 };
 
 /* Begin; false and *fault when there is no thread to be had. */
 bool spool_thread_start(struct spool_thread *thread,
-			int64_t (*turn)(void *context, struct spool_jobs *jobs), void *context,
-			struct fault *fault);
+			int64_t (*turn)(void *context, struct spool_jobs *jobs),
+			void *context, struct fault *fault);
 
 /* Hand over all the jobs, or one. From any thread. */
 void spool_thread_hand(struct spool_thread *thread, struct spool_jobs *jobs);
@@ -69,6 +72,13 @@ void spool_thread_hand_one(struct spool_thread *thread, struct spool_job *job);
 
 /* Have it finish its queue, and what it hands to itself meanwhile, then end it. */
 void spool_thread_stop(struct spool_thread *thread);
+
+/*
+ * Once it has ended: do here what others handed over too late; false when there was
+ * nothing. And when all have ended: give up what it holds.
+ */
+bool spool_thread_finish(struct spool_thread *thread);
+void spool_thread_reset(struct spool_thread *thread);
 
 struct spool_mailbox;
 

@@ -93,7 +93,8 @@ spool_segment_new(struct spool *spool, struct fault *fault)
 
 		if (segment != NULL)
 			return segment;
-		log_warn(spool->log, "spool: spare segment not used: %s", fault_text(fault));
+		log_warn(spool->log, "spool: spare segment not used: %s",
+			 fault_text(fault));
 	}
 	struct segment *segment = segment_new(spool->disk, spool->own, &header, 0, fault);
 
@@ -134,7 +135,8 @@ upkeep_prepare(struct spool *spool)
 static bool
 room_is_low(const struct spool *spool)
 {
-	return spool->room->free_octets < spool->room->reserve_octets + 2 * spool->segment_octets;
+	return spool->room->free_octets <
+	       spool->room->reserve_octets + 2 * spool->segment_octets;
 }
 
 static void
@@ -167,7 +169,8 @@ upkeep_extend(struct spool *spool, struct segment *segment)
 	task_hand(task);
 }
 
-/* Keep an emptied segment as a spare? Its file must be whole, ours and not needed as space. */
+/* Keep an emptied segment as a spare? Its file must be whole, ours and not needed as
+ * space. */
 static bool
 spare_is_wanted(struct spool *spool, const struct segment *segment)
 {
@@ -181,8 +184,8 @@ spare_is_wanted(struct spool *spool, const struct segment *segment)
 }
 
 /*
- * All messages of the segment are marked as removed or moved. That must be durable before the
- * file goes: otherwise a power cut could bring the file back without the marks.
+ * All messages of the segment are marked as removed or moved. That must be durable before
+ * the file goes: otherwise a power cut could bring the file back without the marks.
  */
 static void
 retire_work(struct spool_job *job)
@@ -192,8 +195,8 @@ retire_work(struct spool_job *job)
 	const struct spool_disk *disk = spool->disk;
 	struct segment *segment = task->segment;
 	char name[SHARD_NAME_SIZE], to[SHARD_NAME_SIZE + 8];
-	bool is_synced = segment->is_condemned ||
-			 disk->sync_data(disk->context, segment->fd) == 0;
+	bool is_synced =
+	    segment->is_condemned || disk->sync_data(disk->context, segment->fd) == 0;
 
 	file_name(name, FILE_SEGMENT, segment->header.number);
 	spool->syncs++;
@@ -255,7 +258,8 @@ sync_work(struct spool_job *job)
 
 	spool->syncs++;
 	if (spool->disk->sync_data(spool->disk->context, task->segment->fd) == -1)
-		log_error(spool->log, "spool: cannot sync what was delivered from shard %s",
+		log_error(spool->log,
+			  "spool: cannot sync what was delivered from shard %s",
 			  task->segment->shard->name);
 	task->segment->readers--;
 	free(task);
@@ -307,7 +311,8 @@ record_read(struct spool *spool, struct segment *segment, uint64_t offset, size_
 {
 	char *bytes = memory_resize(NULL, octets, 1);
 
-	if (disk_read(spool->disk, segment->fd, bytes, octets, offset) == (ssize_t)octets &&
+	if (disk_read(spool->disk, segment->fd, bytes, octets, offset) ==
+		(ssize_t)octets &&
 	    record_parse((struct span){ bytes, octets }, record) == PARSE_OK)
 		return bytes;
 	free(bytes);
@@ -319,7 +324,8 @@ static struct store *
 move_new(struct spool *spool, struct segment *segment, uint64_t offset, const char *bytes,
 	 const struct spool_record *old)
 {
-	struct store *store = memory_new(sizeof(*store) + record_body_at(old) + RECORD_PREFIX_EXTRA);
+	struct store *store =
+	    memory_new(sizeof(*store) + record_body_at(old) + RECORD_PREFIX_EXTRA);
 	struct spool_record *record = &store->record;
 
 	store->commit.kind = COMMIT_MOVE;
@@ -336,8 +342,8 @@ move_new(struct spool *spool, struct segment *segment, uint64_t offset, const ch
 		.generation = segment->header.generation,
 		.offset = offset,
 	};
-	memcpy(store->prefix + record_envelope_at(record), bytes + record_envelope_at(old),
-	       old->envelope_octets);
+	memcpy(store->prefix + record_envelope_at(record),
+	       bytes + record_envelope_at(old), old->envelope_octets);
 	if ((old->flags & RECORD_IS_EXTERNAL) == 0) {
 		store->from_body = memory_resize(NULL, old->body_octets + 1, 1);
 		memcpy(store->from_body, bytes + record_body_at(old), old->body_octets);
@@ -345,7 +351,8 @@ move_new(struct spool *spool, struct segment *segment, uint64_t offset, const ch
 	return store;
 }
 
-/* A body in a file of its own gets a second name in our shard, durable before the record. */
+/* A body in a file of its own gets a second name in our shard, durable before the record.
+ */
 static bool
 large_follow(struct spool *spool, const struct segment *segment, uint64_t file)
 {
@@ -355,8 +362,8 @@ large_follow(struct spool *spool, const struct segment *segment, uint64_t file)
 	if (segment->shard == spool->own)
 		return true;
 	large_name(name, file);
-	return (disk->link(disk->context, segment->shard->large_fd, name, spool->own->large_fd,
-			   name) == 0 ||
+	return (disk->link(disk->context, segment->shard->large_fd, name,
+			   spool->own->large_fd, name) == 0 ||
 		errno == EEXIST) &&
 	       directory_sync(disk, spool->own->large_fd);
 }
@@ -372,8 +379,8 @@ compact_work(struct spool_job *job)
 	spool_jobs_init(&moves);
 	for (size_t i = 0; i + 1 < c->count && !spool->is_stopping; i += 2) {
 		struct spool_record record;
-		char *bytes = record_read(spool, c->segment, c->offsets[i], c->offsets[i + 1],
-					  &record);
+		char *bytes = record_read(spool, c->segment, c->offsets[i],
+					  c->offsets[i + 1], &record);
 
 		if (bytes == NULL) {
 			log_error(spool->log, "spool: cannot move a message of shard %s",
@@ -406,7 +413,8 @@ upkeep_compact(struct spool *spool, struct segment *segment)
 	c->offsets = memory_new_array(2 * (size_t)MOVES_AT_ONCE, sizeof(*c->offsets));
 	for (struct list *l = segment->live.next;
 	     l != &segment->live && c->count < 2 * (size_t)MOVES_AT_ONCE; l = l->next) {
-		const struct spool_message *message = LIST_OWNER(l, struct spool_message, link);
+		const struct spool_message *message =
+		    LIST_OWNER(l, struct spool_message, link);
 		struct spool_record record;
 
 		spool_message_record(message, &record);
@@ -440,7 +448,8 @@ room_look(struct room *room)
 
 	uint64_t share = (uint64_t)space.f_blocks * space.f_frsize / RESERVE_SHARE;
 
-	room->reserve_octets = spool->reserve_octets < share ? spool->reserve_octets : share;
+	room->reserve_octets =
+	    spool->reserve_octets < share ? spool->reserve_octets : share;
 	room->free_octets = (uint64_t)space.f_bavail * space.f_frsize;
 	room->has_inodes = space.f_files == 0 || space.f_favail >= INODES_MIN;
 	room->was_refused = false;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A look at the spool from outside, while others may be writing to it: nothing is locked and
- * nothing is changed. What is torn at the moment of reading is not there yet.
+ * A look at the spool from outside, while others may be writing to it: nothing is locked
+ * and nothing is changed. What is torn at the moment of reading is not there yet.
  */
 #include "spool/spool_private.h"
 
@@ -17,13 +17,6 @@
 
 #define IMAGE_OCTETS_MAX (1u << 30)
 
-struct numbers {
-	uint64_t *values;
-	size_t count;
-	size_t room;
-	enum file_kind kind; /* FILE_OTHER: shards */
-};
-
 struct walk {
 	int spool_fd;
 	const char *shard;
@@ -36,48 +29,10 @@ struct walk {
 };
 
 static bool
-number_seen(void *context, const char *name)
-{
-	struct numbers *numbers = context;
-	uint64_t number;
-
-	if (numbers->kind == FILE_OTHER
-		? number_parse(span_of(name), SHARD_NUMBER_MAX, &number) != PARSE_OK
-		: file_kind_of(name, &number) != numbers->kind)
-		return true;
-	if (numbers->count == numbers->room) {
-		numbers->room = numbers->room == 0 ? 16 : 2 * numbers->room;
-		numbers->values =
-		    memory_resize(numbers->values, numbers->room, sizeof(number));
-	}
-	numbers->values[numbers->count++] = number;
-	return true;
-}
-
-static int
-number_compare(const void *a, const void *b)
-{
-	const uint64_t *x = a, *y = b;
-
-	return *x < *y ? -1 : *x > *y;
-}
-
-static bool
-numbers_list(struct numbers *numbers, int fd, struct fault *fault)
-{
-	if (!directory_walk(fd, number_seen, numbers, fault)) {
-		free(numbers->values);
-		return false;
-	}
-	if (numbers->count > 1)
-		qsort(numbers->values, numbers->count, sizeof(uint64_t), number_compare);
-	return true;
-}
-
-static bool
 uid_is_new(struct walk *walk, uint64_t uid)
 {
-	struct span key = arena_copy(&walk->arena, (struct span){ (char *)&uid, sizeof(uid) });
+	struct span key =
+	    arena_copy(&walk->arena, (struct span){ (char *)&uid, sizeof(uid) });
 
 	return table_put(&walk->uids, key, walk) == NULL;
 }
@@ -105,7 +60,8 @@ record_glanced(void *context, uint64_t offset, const struct spool_record *record
 	    record->state_octets > SPOOL_STATE_MAX)
 		return true;
 	if (record->flags & RECORD_IS_MOVED) {
-		enum origin_fate fate = origin_look(&spool_disk_real, walk->spool_fd, record);
+		enum origin_fate fate =
+		    origin_look(&spool_disk_real, walk->spool_fd, record);
 
 		if (fate == ORIGIN_LIVE || fate == ORIGIN_REMOVED)
 			return true;
@@ -144,7 +100,7 @@ segment_glance(struct walk *walk, int shard_fd, uint64_t number)
 static void
 shard_glance(struct walk *walk, uint64_t number)
 {
-	struct numbers segments = { .kind = FILE_SEGMENT };
+	struct number_list segments;
 	char name[SHARD_NAME_SIZE];
 	struct fault fault;
 
@@ -155,36 +111,37 @@ shard_glance(struct walk *walk, uint64_t number)
 	if (fd == -1)
 		return;
 	walk->shard = name;
-	if (numbers_list(&segments, fd, &fault)) {
+	if (directory_numbers(fd, FILE_SEGMENT, &segments, &fault)) {
 		for (size_t i = 0; i < segments.count && !walk->is_over; i++)
-			segment_glance(walk, fd, segments.values[i]);
-		free(segments.values);
+			segment_glance(walk, fd, segments.numbers[i]);
+		free(segments.numbers);
 	}
 	walk->shard = NULL;
 	(void)close(fd);
 }
 
 bool
-spool_walk(const char *directory, bool (*seen)(void *context, const struct spool_glance *),
-	   void *context, struct fault *fault)
+spool_walk(const char *directory,
+	   bool (*seen)(void *context, const struct spool_glance *), void *context,
+	   struct fault *fault)
 {
 	struct walk walk = { .seen = seen, .context = context };
-	struct numbers shards = { .kind = FILE_OTHER };
+	struct number_list shards;
 
 	walk.spool_fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (walk.spool_fd == -1)
 		return fault_setf(fault, "open %s", directory);
 
-	bool is_good = numbers_list(&shards, walk.spool_fd, fault);
+	bool is_good = directory_numbers(walk.spool_fd, FILE_OTHER, &shards, fault);
 
 	if (is_good) {
 		table_init(&walk.uids, 0);
 		arena_init(&walk.arena, 4096);
 		for (size_t i = 0; i < shards.count && !walk.is_over; i++)
-			shard_glance(&walk, shards.values[i]);
+			shard_glance(&walk, shards.numbers[i]);
 		table_reset(&walk.uids);
 		arena_reset(&walk.arena);
-		free(shards.values);
+		free(shards.numbers);
 	}
 	(void)close(walk.spool_fd);
 	return is_good;

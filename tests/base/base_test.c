@@ -5,6 +5,7 @@
 #include "base/ip.h"
 #include "base/json.h"
 #include "base/table.h"
+#include "base/utf8.h"
 
 #include "suite.h"
 
@@ -168,6 +169,121 @@ START_TEST(json_text_is_one_line_of_valid_utf8_whatever_goes_in)
 }
 END_TEST
 
+/* Does a text of len tildes with the byte at one place come out right? */
+static bool
+json_survives(unsigned byte, size_t len, size_t at)
+{
+	char in[48];
+	struct buffer out;
+	struct json j = json_on(&out);
+	bool is_plain = byte >= 0x20 && byte < 0x7f && byte != '"' && byte != '\\';
+
+	memset(in, '~', sizeof(in));
+	in[at] = (char)byte;
+	buffer_init(&out, 100);
+	json_text(&j, NULL, (struct span){ in, len });
+	bool ok = !out.is_over && (out.len == len + 2) == is_plain && out.ptr[0] == '"' &&
+		  out.ptr[out.len - 1] == '"' && memcmp(out.ptr + 1, in, at) == 0 &&
+		  memcmp(out.ptr + out.len - (len - at), in + at + 1, len - at - 1) == 0 &&
+		  out.ptr[1 + at] == (is_plain ? (char)byte : '\\');
+	buffer_reset(&out);
+	return ok;
+}
+
+START_TEST(json_finds_what_needs_escaping_at_every_place_of_every_length)
+{
+	for (unsigned byte = 0; byte < 256; byte++) {
+		for (size_t len = 1; len <= 40; len++) {
+			for (size_t at = 0; at < len; at++) {
+				if (!json_survives(byte, len, at))
+					ck_abort_msg("byte %u at %zu of %zu", byte, at, len);
+			}
+		}
+	}
+}
+END_TEST
+
+START_TEST(json_numbers_are_written_to_the_ends_of_their_range)
+{
+	static const struct { int64_t in; const char *out; } cases[] = {
+		{ 0, "0" }, { -1, "-1" }, { 10, "10" }, { 4096, "4096" },
+		{ INT64_MAX, "9223372036854775807" }, { INT64_MIN, "-9223372036854775808" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct buffer out;
+		struct json j = json_on(&out);
+
+		buffer_init(&out, 100);
+		json_number(&j, NULL, cases[i].in);
+		ck_assert_str_eq(buffer_text(&out), cases[i].out);
+		buffer_reset(&out);
+	}
+}
+END_TEST
+
+START_TEST(what_is_shown_to_people_has_no_active_characters)
+{
+	static const struct { const char *in; size_t len; const char *out; size_t count; } cases[] = {
+		{ "plain \"quoted\"", 14, "plain \"quoted\"", 14 },
+		{ "\x1b[31m", 5, "\\x1b[31m", 5 }, { "a\r\nb", 4, "a\\x0d\\x0ab", 4 },
+		{ "\0", 1, "\\x00", 1 }, { "\xc2\x9b", 2, "\\x9b", 1 }, { "\xff", 1, "\\xff", 1 },
+		{ "\xc3\xa9", 2, "\xc3\xa9", 1 }, { "\xe2\x80\xae", 3, "\\u202e", 1 },
+		{ "\xf0\x9f\x98\x80", 4, "\xf0\x9f\x98\x80", 1 }, { "", 0, "", 0 },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct span in = { cases[i].in, cases[i].len };
+		struct buffer out;
+
+		buffer_init(&out, 100);
+		ck_assert(utf8_append_printable(&out, in));
+		ck_assert_str_eq(buffer_text(&out), cases[i].out);
+		ck_assert_uint_eq(utf8_count(in), cases[i].count);
+		buffer_reset(&out);
+	}
+}
+END_TEST
+
+START_TEST(addresses_are_written_as_they_are_read)
+{
+	static const char *const texts[] = { "0.0.0.0", "10.20.1.7", "255.255.255.255", "100.9.10.99",
+					     "2001:db8::1", "::", "::1" };
+
+	for (size_t i = 0; i < ARRAY_LEN(texts); i++) {
+		struct ip_endpoint endpoint = { .port = i % 2 == 0 ? 65535 : 7 }, again;
+		char text[IP_TEXT_SIZE], with_port[IP_ENDPOINT_SIZE];
+
+		ck_assert_int_eq(ip_parse(span_of(texts[i]), &endpoint.ip), PARSE_OK);
+		ip_text(&endpoint.ip, text);
+		ck_assert_str_eq(text, texts[i]);
+		ip_endpoint_text(&endpoint, with_port);
+		ck_assert_int_eq(ip_endpoint_parse(span_of(with_port), &again), PARSE_OK);
+		ck_assert_int_eq(ip_compare(&endpoint.ip, &again.ip), 0);
+		ck_assert_uint_eq(endpoint.port, again.port);
+	}
+}
+END_TEST
+
+START_TEST(lengths_of_time_are_told_in_two_units_at_most)
+{
+	static const struct { int64_t ms; const char *out; } cases[] = {
+		{ 0, "0s" }, { 99, "0s" }, { 400, "0.4s" }, { 9900, "9.9s" }, { 12345, "12s" },
+		{ 60000, "1m" }, { 303000, "5m 3s" }, { 7500000, "2h 5m" }, { 86400000, "1d" },
+		{ 273600000, "3d 4h" }, { 86460000, "1d" }, { -5, "0s" },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+		struct buffer out;
+
+		buffer_init(&out, 100);
+		ck_assert(clock_duration(cases[i].ms, &out));
+		ck_assert_str_eq(buffer_text(&out), cases[i].out);
+		buffer_reset(&out);
+	}
+}
+END_TEST
+
 START_TEST(json_members_are_separated_at_every_depth)
 {
 	struct buffer out;
@@ -180,9 +296,9 @@ START_TEST(json_members_are_separated_at_every_depth)
 	json_bool(&j, NULL, true);
 	json_object_begin(&j, NULL);
 	json_object_end(&j);
-	json_null(&j, NULL);
+	json_nothing(&j, NULL);
 	json_array_end(&j);
-	json_string(&j, "c", "");
+	json_cstring(&j, "c", "");
 	json_object_end(&j);
 	ck_assert_str_eq(buffer_text(&out), "{\"a\":-5,\"b\":[true,{},null],\"c\":\"\"}");
 	buffer_reset(&out);
@@ -275,6 +391,11 @@ main(void)
 	tcase_add_test(tc, range_of_addresses_keeps_what_it_says);
 	tcase_add_test(tc, endpoint_needs_brackets_for_colons);
 	tcase_add_test(tc, json_text_is_one_line_of_valid_utf8_whatever_goes_in);
+	tcase_add_test(tc, json_finds_what_needs_escaping_at_every_place_of_every_length);
+	tcase_add_test(tc, json_numbers_are_written_to_the_ends_of_their_range);
+	tcase_add_test(tc, what_is_shown_to_people_has_no_active_characters);
+	tcase_add_test(tc, addresses_are_written_as_they_are_read);
+	tcase_add_test(tc, lengths_of_time_are_told_in_two_units_at_most);
 	tcase_add_test(tc, json_members_are_separated_at_every_depth);
 	tcase_add_test(tc, buffer_never_exceeds_its_limit);
 	tcase_add_test(tc, table_agrees_with_a_plain_array_under_random_changes);

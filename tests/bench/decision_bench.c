@@ -12,8 +12,8 @@
 #include <stdlib.h>
 #include <time.h>
 
-#define ATTEMPTS   4096 /* different ones, so that caches have work */
-#define ROUNDS	   100 /* of all of them; the fastest counts */
+#define ATTEMPTS    4096 /* different ones, so that caches have work */
+#define ROUNDS	    100	 /* of all of them; the fastest counts */
 #define TEXT_OCTETS 48
 
 /* Texts of a list, and where they are kept. */
@@ -40,7 +40,8 @@ texts_new(size_t count)
 	};
 }
 
-static void text_set(struct texts *t, size_t i, const char *format, ...) PRINTF_LIKE(3, 4);
+static void text_set(struct texts *t, size_t i, const char *format, ...)
+    PRINTF_LIKE(3, 4);
 
 static void
 text_set(struct texts *t, size_t i, const char *format, ...)
@@ -68,11 +69,13 @@ texts_part(const struct texts *t, size_t first, size_t count)
 }
 
 static void
-complain_print(void *context, bool is_error, const char *file, unsigned line, const char *text)
+complain_print(void *context, bool is_error, const char *file, unsigned line,
+	       const char *text)
 {
 	(void)context;
 	if (is_error)
-		(void)fprintf(stderr, "%s:%u: %s\n", file == NULL ? "-" : file, line, text);
+		(void)fprintf(stderr, "%s:%u: %s\n", file == NULL ? "-" : file, line,
+			      text);
 }
 
 /* Of this thread: others on the machine are not counted. */
@@ -120,8 +123,11 @@ struct attempt {
 static struct ip
 v4_of(uint32_t number)
 {
-	struct ip ip = { { [10] = 0xff, [11] = 0xff, [12] = (unsigned char)(number >> 24),
-			   [13] = (unsigned char)(number >> 16), [14] = (unsigned char)(number >> 8),
+	struct ip ip = { { [10] = 0xff,
+			   [11] = 0xff,
+			   [12] = (unsigned char)(number >> 24),
+			   [13] = (unsigned char)(number >> 16),
+			   [14] = (unsigned char)(number >> 8),
 			   [15] = (unsigned char)number } };
 
 	return ip;
@@ -154,7 +160,8 @@ measure(const char *what, const struct policy *policy, struct attempt *attempts,
 		int64_t start = cpu_ns();
 
 		for (size_t i = 0; i < ATTEMPTS; i++) {
-			struct verdict v = policy_decide(policy, &attempts[i].facts, STAGE_QUOTA);
+			struct verdict v =
+			    policy_decide(policy, &attempts[i].facts, STAGE_QUOTA);
 
 			wrong += v.kind != want;
 		}
@@ -162,8 +169,8 @@ measure(const char *what, const struct policy *policy, struct attempt *attempts,
 
 		best = took < best ? took : best;
 	}
-	(void)printf("%-46s %8.0f ns/decision%s\n", what,
-		     (double)best / ATTEMPTS, wrong == 0 ? "" : "  (WRONG VERDICTS)");
+	(void)printf("%-46s %8.0f ns/decision%s\n", what, (double)best / ATTEMPTS,
+		     wrong == 0 ? "" : "  (WRONG VERDICTS)");
 }
 
 /* ---- Small policies: every grant has a network, a login and senders of its own ---- */
@@ -212,10 +219,12 @@ bench_grants(size_t count, enum spread spread)
 
 		(void)snprintf(domain, sizeof(domain), "mail.app%u.example.com", app);
 		a->sender = address_make(a->sender_text, "someone", i, domain);
-		a->recipient = address_make(a->recipient_text, "customer", i, "partner.example.net");
+		a->recipient =
+		    address_make(a->recipient_text, "customer", i, "partner.example.net");
 		a->facts = (struct facts){
 			.connector = NO_CONNECTOR,
-			.client = v4_of((spread == STRANGER ? 0xc0000200 : 0x0a000000) | app << 8 | 7),
+			.client = v4_of((spread == STRANGER ? 0xc0000200 : 0x0a000000) |
+					app << 8 | 7),
 			.now_wall_ms = 1000000,
 			.sender = &a->sender,
 			.recipient = &a->recipient,
@@ -242,7 +251,9 @@ static void
 bench_tables(size_t count, size_t grant_count)
 {
 	static const struct span table_names[] = {
-		{ "table:networks", 14 }, { "table:senders", 13 }, { "table:recipients", 16 },
+		{ "table:networks", 14 },
+		{ "table:senders", 13 },
+		{ "table:recipients", 16 },
 		{ "table:users", 11 },
 	};
 	struct texts lists[4], names = texts_new(grant_count);
@@ -257,8 +268,8 @@ bench_tables(size_t count, size_t grant_count)
 		/* scattered, so that no two are neighbours; odd multipliers give each once */
 		uint32_t address = (uint32_t)i * 4093U << 4;
 
-		text_set(&lists[0], i, "%u.%u.%u.%u/30", address >> 24, address >> 16 & 255,
-			 address >> 8 & 255, address & 255);
+		text_set(&lists[0], i, "%u.%u.%u.%u/30", address >> 24,
+			 address >> 16 & 255, address >> 8 & 255, address & 255);
 		text_set(&lists[1], i, "sender%zu@d%zu.example.com", i, i % 1000);
 		text_set(&lists[2], i, "recipient%zu@d%zu.example.net", i, i % 1000);
 		text_set(&lists[3], i, "user%zu", i);
@@ -266,8 +277,10 @@ bench_tables(size_t count, size_t grant_count)
 	for (size_t t = 0; t < 4; t++)
 		tables[t] = (struct table_source){
 			.name = span_skip(table_names[t], 6),
-			.type = t == 0 ? TABLE_NETWORK : t == 1 ? TABLE_SENDER :
-			      t == 2 ? TABLE_RECIPIENT : TABLE_USER,
+			.type = t == 0 ? TABLE_NETWORK :
+				t == 1 ? TABLE_SENDER :
+				t == 2 ? TABLE_RECIPIENT :
+					 TABLE_USER,
 			.entries = { lists[t].items, count },
 		};
 	for (size_t i = 0; i < grant_count; i++) {
@@ -281,7 +294,10 @@ bench_tables(size_t count, size_t grant_count)
 		};
 	}
 	const struct policy_source source = {
-		.grants = grants, .grant_count = grant_count, .tables = tables, .table_count = 4,
+		.grants = grants,
+		.grant_count = grant_count,
+		.tables = tables,
+		.table_count = 4,
 	};
 	long before = memory_kib();
 	int64_t start = clock_monotonic_ns();
@@ -303,7 +319,8 @@ bench_tables(size_t count, size_t grant_count)
 		a->recipient = address_make(a->recipient_text, "recipient", n, domain);
 		a->facts = (struct facts){
 			.connector = NO_CONNECTOR,
-			.client = v4_of((uint32_t)(random_next(&state) % count) * 4093U << 4 | 1),
+			.client = v4_of(
+			    (uint32_t)(random_next(&state) % count) * 4093U << 4 | 1),
 			.user = { a->user, len < 0 ? 0 : (size_t)len },
 			.sender = &a->sender,
 			.recipient = &a->recipient,

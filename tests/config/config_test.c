@@ -239,7 +239,7 @@ START_TEST(account_must_exist_only_where_it_is_needed)
 	static const char text[] = HOSTNAME "user = \"no-such-account\"\n" CONNECTOR;
 	struct settings *settings = settings_of(text);
 
-	ck_assert_ptr_null(settings->user);
+	ck_assert_str_eq(settings->user, "no-such-account");
 	settings_free(&settings);
 	ck_assert_ptr_null(settings_of_bytes(text, strlen(text), true));
 	ck_assert_str_eq(
@@ -267,7 +267,7 @@ START_TEST(defaults_are_those_of_the_manual)
 	ck_assert_str_eq(s->hostname, "relay.example.com");
 	ck_assert_str_eq(s->state_directory, "/var/lib/relayd");
 	ck_assert_uint_ge(s->workers, 1);
-	ck_assert_ptr_null(s->user);
+	ck_assert_str_eq(s->user, "_relayd");
 	ck_assert_int_eq(s->style, REPLY_STYLE_RELAYD);
 	ck_assert_int_eq(s->audit_keep_ms, 0);
 

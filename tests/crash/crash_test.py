@@ -28,9 +28,9 @@ SENDERS = 20
 class Senders:
     """Twenty senders that never give up; each notes what was answered 250, and what was not."""
 
-    def __init__(self, daemon, count=SENDERS, size=2000):
+    def __init__(self, daemon, count=SENDERS, lines=60):
         self.daemon = daemon
-        self.size = size
+        self.lines = lines
         self.stop = threading.Event()
         self.accepted, self.refused = set(), set()
         self.attempted = 0
@@ -55,7 +55,7 @@ class Senders:
             client.expect(f"EHLO sender{sender}.example", "250")
             while not self.stop.is_set():
                 number = self._number()
-                filler = f"{number:08d} " + "x" * (number * 37 % self.size) + "\r\n"
+                filler = f"{number:08d} " + ("x" * 60 + "\r\n") * (1 + number % self.lines)
                 try:
                     reply = client.mail(body=f"Subject: n={number}=\r\n\r\n{filler}")
                 except AssertionError as refusal:
@@ -165,12 +165,12 @@ def fault_case(workspace, faults):
 
 def answers_4xx_when_a_write_fails(workspace):
     faults_are_there(workspace)
-    fault_case(workspace, "fail-write=20:EIO")
+    fault_case(workspace, "fail-write=200+:EIO")
 
 
 def answers_4xx_when_the_disk_says_full(workspace):
     faults_are_there(workspace)
-    fault_case(workspace, "fail-write=20:ENOSPC")
+    fault_case(workspace, "fail-write=200+:ENOSPC")
 
 
 def answers_4xx_when_a_sync_fails(workspace):

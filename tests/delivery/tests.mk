@@ -1,1 +1,35 @@
 # SPDX-License-Identifier: ISC
+if HAVE_CHECK
+delivery_libs = relayd/libdelivery.a relayd/libaudit.a relayd/libpolicy.a relayd/libspool.a \
+	relayd/libnet.a relayd/libsmtp.a relayd/libbase.a \
+	$(CHECK_LIBS) $(JANSSON_LIBS) $(XXHASH_LIBS) $(IDN_LIBS)
+delivery_bed = \
+	tests/delivery/bed.c tests/delivery/bed.h \
+	tests/delivery/fake_dns.c tests/delivery/fake_dns.h \
+	tests/delivery/smtp_server.c tests/delivery/smtp_server.h
+
+check_PROGRAMS += tests/delivery/delivery_test
+TESTS += tests/delivery/delivery_test
+tests_delivery_delivery_test_SOURCES = %D%/delivery_test.c $(delivery_bed)
+tests_delivery_delivery_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_delivery_delivery_test_LDADD = $(delivery_libs)
+
+check_PROGRAMS += tests/delivery/maildir_test
+TESTS += tests/delivery/maildir_test
+tests_delivery_maildir_test_SOURCES = %D%/maildir_test.c $(delivery_bed)
+tests_delivery_maildir_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_delivery_maildir_test_LDADD = $(delivery_libs)
+
+check_PROGRAMS += tests/delivery/sink_test
+TESTS += tests/delivery/sink_test
+tests_delivery_sink_test_SOURCES = %D%/sink_test.c $(delivery_bed)
+tests_delivery_sink_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_delivery_sink_test_LDADD = $(delivery_libs)
+
+check_PROGRAMS += tests/delivery/schedule_test
+TESTS += tests/delivery/schedule_test
+tests_delivery_schedule_test_SOURCES = %D%/schedule_test.c
+tests_delivery_schedule_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_delivery_schedule_test_LDADD = relayd/libdelivery.a relayd/libpolicy.a \
+	relayd/libsmtp.a relayd/libbase.a $(CHECK_LIBS) $(XXHASH_LIBS) $(IDN_LIBS)
+endif

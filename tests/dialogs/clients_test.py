@@ -173,15 +173,15 @@ connector "outside" {
         '    connectors = {{ "apps" }}')
     hop = NextHop(workspace)
     relayd = Relayd(workspace, next_hop=hop.port, config=config, extra=extra).start()
-    scan = run("nmap", "-Pn", "-n", "-p", port, "--script", "smtp-open-relay", "--script-args",
+    scan = run("nmap", "-Pn", "-n", "-p", port, "--script", "+smtp-open-relay", "--script-args",
                "smtp-open-relay.domain=billing.example.com,"
-               "smtp-open-relay.from=app@billing.example.com,smtp-open-relay.ip=127.0.0.1",
+               "smtp-open-relay.from=app,smtp-open-relay.ip=127.0.0.1",
                "127.0.0.1")
     assert scan.returncode == 0 and f"{port}/tcp" in scan.stdout, scan
     said = re.search(r"smtp-open-relay: (.*)", scan.stdout)
     assert said and "doesn't seem to be an open relay" in said.group(1), scan.stdout
     assert not hop.messages
-    assert len(relayd.attempts(verdict="refused")) >= 10, "the scan left too few records"
+    assert len(relayd.attempts(verdict="refused")) >= 5, relayd.audit()
     assert not relayd.attempts(verdict="relayed")
     relayd.stop()
 

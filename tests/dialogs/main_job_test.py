@@ -57,7 +57,7 @@ def refuses_a_machine_that_no_grant_names(workspace):
         client.expect("MAIL FROM:<app@billing.example.com>", "250")
         reply = client.command("RCPT TO:<user@partner.example>")
         assert re.match(rf"^550 5\.7\.1 Unable to relay \[{ID}\]$", reply), reply
-        client.expect("DATA", "503")
+        client.expect("DATA", "554 5.5.1")
     record, = relayd.attempts()
     assert record["verdict"] == "refused" and record["reason"] == "relay.no-grant"
     assert record["stage"] == "who" and record["reply"] == reply

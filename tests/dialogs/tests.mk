@@ -4,5 +4,21 @@ SYSTEM_TESTS += \
 	tests/dialogs/clients_test.py \
 	tests/dialogs/dialogs_test.py \
 	tests/dialogs/main_job_test.py \
+	tests/dialogs/quickstart_test.py \
 	tests/dialogs/supervisor_test.py
-EXTRA_DIST += tests/dialogs/harness.py
+EXTRA_DIST += \
+	tests/dialogs/bytes.dialog \
+	tests/dialogs/chunking.dialog \
+	tests/dialogs/commands.dialog \
+	tests/dialogs/errors.dialog \
+	tests/dialogs/harness.py \
+	tests/dialogs/hello.dialog \
+	tests/dialogs/http.dialog \
+	tests/dialogs/limits.dialog \
+	tests/dialogs/normalise.dialog \
+	tests/dialogs/order.dialog \
+	tests/dialogs/refused.dialog \
+	tests/dialogs/relayed.dialog \
+	tests/dialogs/smuggling.dialog \
+	tests/dialogs/stranger.dialog \
+	tests/dialogs/syntax.dialog

@@ -128,7 +128,8 @@ box_try_open(struct box *box, struct fault *fault)
 {
 	box->loop = loop_new(fault);
 	ck_assert_ptr_nonnull(box->loop);
-	box->spool = spool_open(&box->settings, box->loop, &events, box, &box->log, fault);
+	box->spool =
+	    spool_open(&box->settings, box->loop, &events, box, &box->log, fault);
 	if (box->spool == NULL) {
 		loop_turn(box->loop, 0);
 		loop_free(&box->loop);
@@ -214,7 +215,8 @@ box_send(struct box *box, uint32_t seed, uint32_t octets)
 	letter->seed = seed;
 	letter->octets = octets;
 	for (uint32_t at = 0; at < octets;) {
-		uint32_t n = octets - at < sizeof(part) ? octets - at : (uint32_t)sizeof(part);
+		uint32_t n =
+		    octets - at < sizeof(part) ? octets - at : (uint32_t)sizeof(part);
 		bool must_wait = true;
 
 		body_fill(part, seed, at, n);
@@ -226,7 +228,8 @@ box_send(struct box *box, uint32_t seed, uint32_t octets)
 	}
 	ck_assert_uint_eq(spool_draft_octets(draft), octets);
 	spool_draft_commit(&draft, (struct span){ envelope, (size_t)used },
-			   (struct span){ state, sizeof(state) }, letter_committed, letter);
+			   (struct span){ state, sizeof(state) }, letter_committed,
+			   letter);
 	ck_assert_ptr_null(draft);
 	return letter;
 }
@@ -266,7 +269,8 @@ part_read(void *context, struct span bytes, struct fault *fault)
 	reading->is_over = true;
 	reading->is_right = fault == NULL && bytes.len > 0;
 	for (size_t i = 0; i < bytes.len; i++) {
-		if (bytes.ptr[i] != body_octet(reading->letter->seed, reading->offset + i))
+		if (bytes.ptr[i] !=
+		    body_octet(reading->letter->seed, reading->offset + i))
 			reading->is_right = false;
 	}
 	reading->offset += bytes.len;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A spool in a directory of its own, for tests. Messages are made from a number and a size,
- * which their envelope tells, so that any message can be checked wherever it is found.
+ * A spool in a directory of its own, for tests. Messages are made from a number and a
+ * size, which their envelope tells, so that any message can be checked wherever it is
+ * found.
  */
 #ifndef RELAYD_TESTS_SPOOL_BOX_H
 #define RELAYD_TESTS_SPOOL_BOX_H
@@ -41,8 +42,9 @@ struct box {
 };
 
 /*
- * The real disk, but that syncs do nothing: killed processes and made-up power cuts do not
- * need them, and tests that others can run at the same time do not wait for each other.
+ * The real disk, but that syncs do nothing: killed processes and made-up power cuts do
+ * not need them, and tests that others can run at the same time do not wait for each
+ * other.
  */
 const struct spool_disk *box_disk(struct box *box);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * spool/: killed processes, failing disks, full disks. Whatever happens, a message that was
- * acknowledged and not removed is found again with all its bytes.
+ * spool/: killed processes, failing disks, full disks. Whatever happens, a message that
+ * was acknowledged and not removed is found again with all its bytes.
  */
 #define _GNU_SOURCE /* unshare */
 #include "spool/box.h"
@@ -162,7 +162,8 @@ left_check(const uint32_t *news, uint32_t first, bool may_reappear)
 		ck_assert_msg(!is_found[number], "message %u was found twice", number);
 		is_found[number] = 1;
 		ck_assert(may_reappear || (news[number] & NEWS_FAILED) == 0);
-		ck_assert_msg(letter_is_whole(&box, letter), "message %u is mangled", number);
+		ck_assert_msg(letter_is_whole(&box, letter), "message %u is mangled",
+			      number);
 		spool_remove(&letter->message);
 	}
 	for (uint32_t i = 0; i < LETTERS_MAX; i++) {
@@ -170,6 +171,7 @@ left_check(const uint32_t *news, uint32_t first, bool may_reappear)
 			ck_assert_msg(is_found[i], "message %u was lost", i);
 	}
 	box_close(&box);
+	ck_assert_uint_eq(box_count_files(&box, "0/large", ""), 0);
 }
 
 START_TEST(killed_process_loses_nothing)
@@ -192,8 +194,8 @@ START_TEST(killed_process_loses_nothing)
 }
 END_TEST
 
-static const char *const deadly[] = { "kill-write", "kill-sync", "kill-rename", "kill-open",
-				      "kill-unlink" };
+static const char *const deadly[] = { "kill-write", "kill-sync", "kill-rename",
+				      "kill-open", "kill-unlink" };
 
 START_TEST(process_killed_in_any_call_loses_nothing)
 {
@@ -208,10 +210,12 @@ START_TEST(process_killed_in_any_call_loses_nothing)
 		pid_t child;
 
 		(void)snprintf(text, sizeof(text), "%s=%u", what, number);
-		struct disk_faulty *faulty = disk_faulty_new(text, box_disk(&box), &fault);
+		struct disk_faulty *faulty =
+		    disk_faulty_new(text, box_disk(&box), &fault);
 
 		box.settings.disk = disk_faulty_disk(faulty);
-		box.settings.segment_octets = 128 * 1024; /* so that there is much to do */
+		box.settings.segment_octets =
+		    128 * 1024; /* so that there is much to do */
 		memset(news, 0, sizeof(news));
 		int fd = child_start(first, 300, &child);
 
@@ -271,9 +275,11 @@ START_TEST(disk_that_fails_once_never_costs_an_acknowledged_message)
 
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-		(void)snprintf(text, sizeof(text), failures[_i].format, number, number + 1);
+		(void)snprintf(text, sizeof(text), failures[_i].format, number,
+			       number + 1);
 #pragma GCC diagnostic pop
-		struct disk_faulty *faulty = disk_faulty_new(text, box_disk(&box), &fault);
+		struct disk_faulty *faulty =
+		    disk_faulty_new(text, box_disk(&box), &fault);
 
 		ck_assert_ptr_nonnull(faulty);
 		box.settings.disk = disk_faulty_disk(faulty);
@@ -312,7 +318,8 @@ START_TEST(failed_sync_condemns_the_segment_and_no_other_message)
 
 	char text[64];
 
-	(void)snprintf(text, sizeof(text), "fail-sync=%llu", (unsigned long long)syncs + 2);
+	(void)snprintf(text, sizeof(text), "fail-sync=%llu",
+		       (unsigned long long)syncs + 2);
 	struct disk_faulty *faulty = disk_faulty_new(text, box_disk(&box), &fault);
 
 	box.settings.disk = disk_faulty_disk(faulty);
@@ -382,7 +389,8 @@ START_TEST(full_disk_refuses_loses_nothing_and_recovers)
 		loop_turn(box.loop, 0);
 	}
 	ck_assert_uint_gt(stored, 40u << 20);
-	/* As many sessions at once do, that asked before: until nothing goes in any more. */
+	/* As many sessions at once do, that asked before: until nothing goes in any more.
+	 */
 	uint32_t refused = 0;
 
 	for (; refused < 50 && count < 4000; count++) {
@@ -430,8 +438,8 @@ main(void)
 	tcase_add_test(tc, killed_process_loses_nothing);
 	tcase_add_loop_test(tc, process_killed_in_any_call_loses_nothing, 0,
 			    (int)ARRAY_LEN(deadly));
-	tcase_add_loop_test(tc, disk_that_fails_once_never_costs_an_acknowledged_message, 0,
-			    (int)ARRAY_LEN(failures));
+	tcase_add_loop_test(tc, disk_that_fails_once_never_costs_an_acknowledged_message,
+			    0, (int)ARRAY_LEN(failures));
 	tcase_add_test(tc, failed_sync_condemns_the_segment_and_no_other_message);
 	tcase_add_test(tc, full_disk_refuses_loses_nothing_and_recovers);
 	tcase_set_timeout(tc, 300);

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The little of net/loop.h that the spool uses, on poll and a pipe: posted calls, hooks and
- * timers. So these tests stand on their own and each turn is theirs to take.
+ * The little of net/loop.h that the spool uses, on poll and a pipe: posted calls, hooks
+ * and timers. So these tests stand on their own and each turn is theirs to take.
  */
-#include "net/loop.h"
+#include "spool/fake_loop.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
@@ -14,6 +14,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <unistd.h>
+
+int64_t fake_loop_wall_shift_ms;
 
 struct loop {
 	pthread_mutex_t lock;
@@ -30,7 +32,7 @@ static void
 loop_note_time(struct loop *loop)
 {
 	loop->monotonic_ms = clock_monotonic_ms();
-	loop->wall_ms = clock_wall_ms();
+	loop->wall_ms = clock_wall_ms() + fake_loop_wall_shift_ms;
 }
 
 struct loop *

@@ -128,8 +128,8 @@ START_TEST(record_is_read_as_it_was_written)
 	image_begin(5);
 	size_t at = image_add(5, 42, 1000, flags[_i]);
 
-	ck_assert_int_eq(record_parse((struct span){ image + at, image_end - at }, &record),
-			 PARSE_OK);
+	ck_assert_int_eq(
+	    record_parse((struct span){ image + at, image_end - at }, &record), PARSE_OK);
 	ck_assert_uint_eq(record.uid, 42);
 	ck_assert_uint_eq(record.generation, 5);
 	ck_assert_int_eq(record.stored_wall_ms, 1234);
@@ -138,8 +138,9 @@ START_TEST(record_is_read_as_it_was_written)
 	ck_assert_uint_eq(record.mark, RECORD_LIVE);
 	ck_assert_uint_eq(record.file, flags[_i] & RECORD_IS_EXTERNAL ? 99 : 0);
 	ck_assert_uint_eq(record.origin.offset, flags[_i] & RECORD_IS_MOVED ? 4 : 0);
-	ck_assert(span_equal((struct span){ image + at + record_envelope_at(&record), 11 },
-			     span_of("an envelope")));
+	ck_assert(
+	    span_equal((struct span){ image + at + record_envelope_at(&record), 11 },
+		       span_of("an envelope")));
 }
 END_TEST
 
@@ -274,15 +275,33 @@ START_TEST(foreign_bytes_hold_no_record)
 END_TEST
 
 static const char *const good_faults[] = {
-	"",		  "sync-delay=5ms",	 "sync-delay=250us", "fail-sync=17",
-	"fail-write=5:ENOSPC", "fail-write=5+:EDQUOT", "kill-sync=3", "short-write=2",
-	"sync-delay=1s, fail-open=1,fail-rename=2+", "kill-write=1",
+	"",
+	"sync-delay=5ms",
+	"sync-delay=250us",
+	"fail-sync=17",
+	"fail-write=5:ENOSPC",
+	"fail-write=5+:EDQUOT",
+	"kill-sync=3",
+	"short-write=2",
+	"sync-delay=1s, fail-open=1,fail-rename=2+",
+	"kill-write=1",
 };
 static const char *const bad_faults[] = {
-	"x",	       "sync-delay=",	 "sync-delay=5",   "sync-delay=99999999s",
-	"fail-sync",   "fail-sync=",	 "fail-sync=0",	   "fail-sync=1:EWHAT",
-	"fail-what=1", "short-sync=1",	 "kill-sync=1:EIO", "fail-write=1x",
-	"fail-write=-1", ",",		 "fail-write=18446744073709551616",
+	"x",
+	"sync-delay=",
+	"sync-delay=5",
+	"sync-delay=99999999s",
+	"fail-sync",
+	"fail-sync=",
+	"fail-sync=0",
+	"fail-sync=1:EWHAT",
+	"fail-what=1",
+	"short-sync=1",
+	"kill-sync=1:EIO",
+	"fail-write=1x",
+	"fail-write=-1",
+	",",
+	"fail-write=18446744073709551616",
 };
 
 START_TEST(description_of_a_faulty_disk_is_understood)

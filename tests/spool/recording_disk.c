@@ -12,9 +12,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define FDS_MAX	   1024
-#define PATH_SIZE  96
-#define SECTOR	   512u
+#define FDS_MAX	  1024
+#define PATH_SIZE 96
+#define SECTOR	  512u
 
 enum step_kind {
 	STEP_CREATE, /* path is a new file */
@@ -173,7 +173,8 @@ recording_open(void *context, int directory, const char *name, int flags, mode_t
 			tree_apply(&r->tree, step);
 			known = tree_find(&r->tree, path);
 		}
-		r->fds[fd] = known == NULL ? (struct name){ .is_directory = true } : *known;
+		r->fds[fd] =
+		    known == NULL ? (struct name){ .is_directory = true } : *known;
 		memcpy(r->fds[fd].path, path, PATH_SIZE);
 	}
 	(void)pthread_mutex_unlock(&r->lock);
@@ -197,8 +198,9 @@ recording_write(void *context, int fd, const struct iovec *runs, int count, off_
 		step->octets = (size_t)n;
 		step->bytes = memory_resize(NULL, step->octets, 1);
 		for (int i = 0; i < count && at < step->octets; i++) {
-			size_t part = runs[i].iov_len < step->octets - at ? runs[i].iov_len
-									  : step->octets - at;
+			size_t part = runs[i].iov_len < step->octets - at
+					  ? runs[i].iov_len
+					  : step->octets - at;
 
 			memcpy(step->bytes + at, runs[i].iov_base, part);
 			at += part;
@@ -270,7 +272,8 @@ recording_unlink(void *context, int directory, const char *name, int flags)
 	int result = spool_disk_real.unlink(NULL, directory, name, flags);
 
 	if (result == 0)
-		names_record(r, flags & AT_REMOVEDIR ? STEP_RMDIR : STEP_UNLINK, path, NULL);
+		names_record(r, flags & AT_REMOVEDIR ? STEP_RMDIR : STEP_UNLINK, path,
+			     NULL);
 	(void)pthread_mutex_unlock(&r->lock);
 	return result;
 }
@@ -398,19 +401,21 @@ step_is_synced(const struct recording *r, size_t at, size_t moment)
 	for (size_t i = at + 1; i < moment; i++) {
 		if (r->steps[i].kind != STEP_SYNC_DIRECTORY)
 			continue;
-		is_path_synced = is_path_synced || path_is_in(step->path, r->steps[i].path);
-		is_to_synced = is_to_synced ||
-			       (step->to[0] != '\0' && path_is_in(step->to, r->steps[i].path));
+		is_path_synced =
+		    is_path_synced || path_is_in(step->path, r->steps[i].path);
+		is_to_synced = is_to_synced || (step->to[0] != '\0' &&
+						path_is_in(step->to, r->steps[i].path));
 	}
 	return step->kind == STEP_LINK ? is_to_synced : is_path_synced;
 }
 
 /* Names: what was synced, and what came before some further moment. */
 static void
-names_make_up(const struct recording *r, size_t moment, uint64_t *random, struct tree *tree)
+names_make_up(const struct recording *r, size_t moment, uint64_t *random,
+	      struct tree *tree)
 {
-	size_t journal = random_next(random) % 4 == 0 ? moment
-						      : random_next(random) % (moment + 1);
+	size_t journal =
+	    random_next(random) % 4 == 0 ? moment : random_next(random) % (moment + 1);
 
 	for (size_t i = 0; i < moment; i++) {
 		if (i < journal || step_is_synced(r, i, moment))

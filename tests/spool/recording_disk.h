@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * A disk that writes down all that is done to it, so that a test can make up what a power cut
- * at any moment may leave: what was synced is there; of what was written since, any part may
- * be or not, sector by sector; directory entries that were not synced come in order, or not.
+ * A disk that writes down all that is done to it, so that a test can make up what a power
+ * cut at any moment may leave: what was synced is there; of what was written since, any
+ * part may be or not, sector by sector; directory entries that were not synced come in
+ * order, or not.
  */
 #ifndef RELAYD_TESTS_SPOOL_RECORDING_DISK_H
 #define RELAYD_TESTS_SPOOL_RECORDING_DISK_H

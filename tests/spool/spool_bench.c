@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * How fast the spool alone is: commits a second, processor time for each, and how long one
- * takes, with so many messages under way at a time. Each message is removed as soon as it is
- * stored. spool_bench DIRECTORY [OCTETS [SECONDS [DISK-FAULTS]]]
+ * How fast the spool alone is: commits a second, processor time for each, and how long
+ * one takes, with so many messages under way at a time. Each message is removed as soon
+ * as it is stored. spool_bench DIRECTORY [OCTETS [SECONDS [DISK-FAULTS]]]
  */
 #include "base/clock.h"
 #include "base/memory.h"
@@ -65,7 +65,8 @@ slot_stored(void *context, enum spool_status status, struct spool_message *messa
 
 	bench->done++;
 	if (bench->sample_count < SAMPLES_MAX)
-		bench->samples[bench->sample_count++] = (uint32_t)((now_ns - slot->ended_ns) / 100);
+		bench->samples[bench->sample_count++] =
+		    (uint32_t)((now_ns - slot->ended_ns) / 100);
 	if (status != SPOOL_OK)
 		bench->failed++;
 	else
@@ -150,8 +151,10 @@ main(int argc, char **argv)
 {
 	static const size_t outstanding[] = { 1, 4, 20, 200 };
 	static const struct spool_events events = { .found = message_found };
-	struct spool_settings settings = { .directory = argc > 1 ? argv[1] : "bench.spool" };
-	struct bench bench = { .octets = argc > 2 ? (size_t)strtoul(argv[2], NULL, 10) : 4096 };
+	struct spool_settings settings = { .directory =
+					       argc > 1 ? argv[1] : "bench.spool" };
+	struct bench bench = { .octets =
+				   argc > 2 ? (size_t)strtoul(argv[2], NULL, 10) : 4096 };
 	double seconds = argc > 3 ? strtod(argv[3], NULL) : 2;
 	struct log log = { .level = LOG_LEVEL_WARN };
 	struct fault fault;
@@ -169,7 +172,8 @@ main(int argc, char **argv)
 	bench.samples = memory_new_array(SAMPLES_MAX, sizeof(uint32_t));
 	bench.loop = loop_new(&fault);
 	if (bench.loop != NULL)
-		bench.spool = spool_open(&settings, bench.loop, &events, NULL, &log, &fault);
+		bench.spool =
+		    spool_open(&settings, bench.loop, &events, NULL, &log, &fault);
 	if (bench.spool == NULL) {
 		(void)fprintf(stderr, "%s\n", fault_text(&fault));
 		return 3;

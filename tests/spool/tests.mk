@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: ISC
-EXTRA_DIST += tests/spool/box.h tests/spool/recording_disk.h
+EXTRA_DIST += tests/spool/box.h tests/spool/fake_loop.h tests/spool/recording_disk.h
 if HAVE_CHECK
 check_PROGRAMS += tests/spool/record_test tests/spool/spool_test tests/spool/crash_test \
 	tests/spool/power_test

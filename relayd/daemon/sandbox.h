@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Giving up power: the account, capabilities, file system and system calls that a process
+ * does not need. What the kernel lacks is left out and said in the log.
+ */
+#ifndef RELAYD_DAEMON_SANDBOX_H
+#define RELAYD_DAEMON_SANDBOX_H
+
+#include "base/fault.h"
+#include "base/log.h"
+
+/*
+ * Become the account (when root), for good, with no capability but (keeps_bind) the one to
+ * bind ports below 1024. user NULL: stay who we are; unless that is root, whose rights are
+ * its capabilities, these go too. No new privileges from here on. False and *fault when any
+ * of it fails.
+ */
+bool privileges_drop(const char *user, bool keeps_bind, struct fault *fault);
+
+/* Give the directory to the account; made when missing (its parent must exist). */
+bool directory_give(const char *path, const char *user, struct fault *fault);
+
+/*
+ * A worker's sandbox: files only below writable (and a few read-only places that name
+ * resolution needs), and only the system calls that a worker makes; starting a program ends
+ * the process. Call it after privileges_drop and before the first byte from the network.
+ */
+bool sandbox_enter(const char *const *writable, size_t writable_count, const struct log *log,
+		   struct fault *fault);
+
+#endif

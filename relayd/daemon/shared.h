@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * Memory that the supervisor and its workers share: one block for the daemon's life, and one
+ * of figures for each worker process, which the worker writes and the supervisor reads.
+ */
+#ifndef RELAYD_DAEMON_SHARED_H
+#define RELAYD_DAEMON_SHARED_H
+
+#include "delivery/delivery.h"
+#include "session/session.h"
+
+struct shared {
+	_Atomic uint64_t session_serial; /* base/id.h */
+};
+
+struct worker_figures {
+	size_t octets; /* of the whole mapping */
+	size_t connector_count;
+	size_t route_count;
+	_Atomic uint64_t spool_messages;
+	_Atomic uint64_t spool_body_octets;
+	_Atomic uint64_t spool_memory_octets;
+	_Atomic uint64_t spool_segments;
+	_Atomic uint64_t spool_syncs;
+	_Atomic uint64_t spool_commits;
+	struct session_figures *connectors;
+	struct route_figures *routes;
+};
+
+/* NULL and *fault when the kernel gives no memory. */
+struct shared *shared_new(int64_t wall_ms, struct fault *fault);
+void shared_free(struct shared **shared);
+
+struct worker_figures *worker_figures_new(size_t connectors, size_t routes,
+					  struct fault *fault);
+void worker_figures_free(struct worker_figures **figures);
+
+#endif

@@ -1,0 +1,406 @@
+/* SPDX-License-Identifier: ISC */
+/* A worker process; see worker.h. */
+#include "daemon/worker.h"
+
+#include "config.h" /* FAULT_INJECTION */
+
+#include "audit/audit.h"
+#include "base/memory.h"
+#include "daemon/sandbox.h"
+#include "net/listener.h"
+#include "spool/disk_faulty.h"
+
+#include <errno.h>
+#include <libgen.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#define ADOPT_EVERY_MS	 60000
+#define FIGURES_EVERY_MS 1000
+#define STOP_GRACE_MS	 30000 /* for sessions in the middle of a message */
+
+struct worker_listener {
+	struct listener listener;
+	struct worker *worker;
+};
+
+struct worker {
+	const struct worker_start *start;
+	const struct settings *settings;
+	const struct log *log;
+	struct loop *loop;
+	struct dns *dns;
+	struct audit *audit;
+	struct spool *spool;
+	struct delivery *delivery;
+	struct session_server *server;
+	struct worker_listener *listeners;
+#ifdef FAULT_INJECTION
+	struct disk_faulty *faulty;
+#endif
+	struct loop_watch channel;
+	struct loop_timer adopt_timer;
+	struct loop_timer figures_timer;
+	struct loop_timer grace_timer;
+	struct loop_hook turn_end;
+	bool is_draining;
+	bool is_delivery_draining;
+	char hash[17];
+};
+
+static void
+figures_publish(struct worker *worker)
+{
+	struct worker_figures *out = worker->start->figures;
+	struct spool_figures now;
+
+	spool_figures_get(worker->spool, &now);
+	out->spool_messages = now.messages;
+	out->spool_body_octets = now.body_octets;
+	out->spool_memory_octets = now.memory_octets;
+	out->spool_segments = now.segments;
+	out->spool_syncs = now.syncs;
+	out->spool_commits = now.commits;
+}
+
+static void
+figures_timer_expired(struct loop_timer *timer)
+{
+	struct worker *worker = LIST_OWNER(timer, struct worker, figures_timer);
+
+	figures_publish(worker);
+	loop_timer_set(worker->loop, timer, FIGURES_EVERY_MS);
+}
+
+static void
+adopt_timer_expired(struct loop_timer *timer)
+{
+	struct worker *worker = LIST_OWNER(timer, struct worker, adopt_timer);
+
+	spool_adopt(worker->spool);
+	loop_timer_set(worker->loop, timer, ADOPT_EVERY_MS);
+}
+
+static void
+grace_timer_expired(struct loop_timer *timer)
+{
+	struct worker *worker = LIST_OWNER(timer, struct worker, grace_timer);
+
+	log_warn(worker->log, "%zu sessions did not end in time and are cut",
+		 session_server_count(worker->server));
+	loop_stop(worker->loop);
+}
+
+static void
+drain_begin(struct worker *worker, bool at_once)
+{
+	if (!worker->is_draining) {
+		for (size_t i = 0; i < worker->start->listener_count; i++)
+			listener_stop(&worker->listeners[i].listener);
+		loop_timer_cancel(worker->loop, &worker->adopt_timer);
+	}
+	worker->is_draining = true;
+	session_server_drain(worker->server, at_once);
+	if (at_once && !loop_timer_is_set(&worker->grace_timer))
+		loop_timer_set(worker->loop, &worker->grace_timer, STOP_GRACE_MS);
+}
+
+/* Sessions first, then what they handed to the spool, then what is on its way out. */
+static void
+turn_ended(struct loop_hook *hook)
+{
+	struct worker *worker = LIST_OWNER(hook, struct worker, turn_end);
+
+	if (!worker->is_draining || session_server_count(worker->server) > 0 ||
+	    !spool_is_idle(worker->spool))
+		return;
+	if (!worker->is_delivery_draining) {
+		worker->is_delivery_draining = true;
+		delivery_drain(worker->delivery);
+	}
+	if (delivery_is_idle(worker->delivery))
+		loop_stop(worker->loop);
+}
+
+static void
+word_take(struct worker *worker, char word)
+{
+	switch (word) {
+	case WORD_DRAIN:
+		drain_begin(worker, false);
+		break;
+	case WORD_STOP:
+		drain_begin(worker, true);
+		break;
+	case WORD_ADOPT:
+		if (!worker->is_draining)
+			spool_adopt(worker->spool);
+		break;
+	case WORD_RETRY:
+		delivery_retry_now(worker->delivery, (struct span){ NULL, 0 });
+		break;
+	default:
+		log_error(worker->log, "the supervisor said an unknown word");
+		break;
+	}
+}
+
+static void
+channel_ready(struct loop_watch *watch, unsigned events)
+{
+	struct worker *worker = LIST_OWNER(watch, struct worker, channel);
+	char words[16];
+	ssize_t got = read(watch->fd, words, sizeof(words));
+
+	(void)events;
+	for (ssize_t i = 0; i < got; i++)
+		word_take(worker, words[i]);
+	if (got == 0 || (got == -1 && errno != EAGAIN && errno != EINTR)) {
+		log_warn(worker->log, "the supervisor is gone: stopping");
+		loop_watch_remove(worker->loop, watch);
+		drain_begin(worker, true);
+	}
+}
+
+static void
+client_accepted(struct listener *listener, int fd, const struct ip_endpoint *peer,
+		const struct ip_endpoint *local)
+{
+	struct worker_listener *own = LIST_OWNER(listener, struct worker_listener, listener);
+
+	session_server_take(own->worker->server, fd, peer, local);
+}
+
+/* State directory, and the folders that hold Maildirs. */
+static bool
+worker_confine(struct worker *worker, struct fault *fault)
+{
+	const struct settings *settings = worker->settings;
+	const char **writable = memory_new_array(settings->route_count + 1, sizeof(*writable));
+	char **parents = memory_new_array(settings->route_count, sizeof(*parents));
+	size_t count = 0;
+
+	writable[count++] = settings->state_directory;
+	for (size_t i = 0; i < settings->route_count; i++) {
+		if (settings->routes[i].maildir.len == 0)
+			continue;
+		parents[i] = memory_copy_text(settings->routes[i].maildir);
+		writable[count++] = dirname(parents[i]);
+	}
+	bool ok = privileges_drop(NULL, false, fault) &&
+		  sandbox_enter(writable, count, worker->log, fault);
+
+	for (size_t i = 0; i < settings->route_count; i++)
+		free(parents[i]);
+	free(parents);
+	free(writable);
+	return ok;
+}
+
+/* Called from turns of the loop, and so after delivery_start. */
+static void
+message_found(void *context, struct spool_message *message, struct span envelope,
+	      struct span state)
+{
+	struct worker *worker = context;
+
+	delivery_found(worker->delivery, message, envelope, state);
+}
+
+#ifdef FAULT_INJECTION
+/* A disk that is slow or fails as the environment says; builds for service have none. */
+static bool
+faults_use(struct worker *worker, struct spool_settings *settings, struct fault *fault)
+{
+	const char *text = getenv("RELAYD_SPOOL_FAULTS");
+
+	if (text == NULL)
+		return true;
+	worker->faulty = disk_faulty_new(text, NULL, fault);
+	if (worker->faulty == NULL)
+		return false;
+	log_warn(worker->log, "the spool's disk is made faulty: %s", text);
+	settings->disk = disk_faulty_disk(worker->faulty);
+	return true;
+}
+#endif
+
+static bool
+spool_start(struct worker *worker, struct fault *fault)
+{
+	static const struct spool_events events = { .found = message_found };
+	struct buffer directory;
+
+	buffer_init(&directory, 4096);
+	buffer_printf(&directory, "%s/spool", worker->settings->state_directory);
+
+	struct spool_settings settings = { .directory = buffer_text(&directory) };
+
+#ifdef FAULT_INJECTION
+	if (!faults_use(worker, &settings, fault)) {
+		buffer_reset(&directory);
+		return false;
+	}
+#endif
+
+	worker->spool = spool_open(&settings, worker->loop, &events, worker,
+				   worker->log, fault);
+	buffer_reset(&directory);
+	return worker->spool != NULL;
+}
+
+static bool
+delivery_start(struct worker *worker, struct fault *fault)
+{
+	const struct settings *settings = worker->settings;
+	struct delivery_environment environment = {
+		.loop = worker->loop,
+		.spool = worker->spool,
+		.audit = worker->audit,
+		.log = worker->log,
+		.dns = worker->dns,
+		.hostname = span_of(settings->hostname),
+		.routes = settings->routes,
+		.route_count = settings->route_count,
+		.queue = &settings->queue,
+		.figures = worker->start->figures->routes,
+	};
+
+	worker->delivery = delivery_new(&environment, fault);
+	return worker->delivery != NULL;
+}
+
+static void
+session_start(struct worker *worker)
+{
+	const struct settings *settings = worker->settings;
+	const struct session_environment environment = {
+		.loop = worker->loop,
+		.spool = worker->spool,
+		.audit = worker->audit,
+		.log = worker->log,
+		.policy = settings->policy,
+		.style = settings->style,
+		.connectors = settings->connectors,
+		.figures = worker->start->figures->connectors,
+		.limits = worker->start->limits,
+		.slot = worker->start->slot,
+		.session_serial = &worker->start->shared->session_serial,
+		.next = {
+			.route_choose = delivery_route_choose,
+			.state_initial = delivery_state_initial,
+			.accepted = delivery_accepted,
+			.context = worker->delivery,
+		},
+	};
+
+	worker->server = session_server_new(&environment);
+}
+
+static bool
+listeners_start(struct worker *worker, struct fault *fault)
+{
+	static const struct span farewell =
+	    SPAN_LITERAL("421 4.3.2 Too many connections, try again later\r\n");
+	size_t count = worker->start->listener_count;
+
+	worker->listeners = memory_new_array(count, sizeof(*worker->listeners));
+	for (size_t i = 0; i < count; i++) {
+		worker->listeners[i].worker = worker;
+		if (!listener_start(&worker->listeners[i].listener, worker->loop,
+				    worker->start->listeners[i], client_accepted, farewell,
+				    fault))
+			return false;
+	}
+	return true;
+}
+
+static bool
+channel_start(struct worker *worker, struct fault *fault)
+{
+	worker->channel = (struct loop_watch){
+		.ready = channel_ready,
+		.fd = worker->start->channel,
+		.wanted = LOOP_READ,
+	};
+	return loop_watch_add(worker->loop, &worker->channel, fault);
+}
+
+static bool
+worker_build(struct worker *worker, struct fault *fault)
+{
+	const struct settings *settings = worker->settings;
+
+	policy_hash(settings->policy, worker->hash);
+	if (!worker_confine(worker, fault))
+		return false;
+	worker->loop = loop_new(fault);
+	if (worker->loop == NULL)
+		return false;
+	worker->dns = dns_new(worker->loop, &settings->dns, fault);
+	if (worker->dns == NULL)
+		return false;
+	worker->audit = audit_open(settings->state_directory, worker->hash, worker->log, fault);
+	if (worker->audit == NULL)
+		return false;
+	if (!spool_start(worker, fault) || !delivery_start(worker, fault))
+		return false;
+	session_start(worker);
+	if (!channel_start(worker, fault) || !listeners_start(worker, fault))
+		return false;
+	worker->turn_end.run = turn_ended;
+	loop_hook_add(worker->loop, &worker->turn_end);
+	worker->adopt_timer.expired = adopt_timer_expired;
+	worker->figures_timer.expired = figures_timer_expired;
+	worker->grace_timer.expired = grace_timer_expired;
+	loop_timer_set(worker->loop, &worker->figures_timer, FIGURES_EVERY_MS);
+	loop_timer_set(worker->loop, &worker->adopt_timer, ADOPT_EVERY_MS);
+	spool_adopt(worker->spool);
+	return true;
+}
+
+static void
+worker_tear_down(struct worker *worker)
+{
+	if (worker->server != NULL)
+		session_server_free(&worker->server);
+	if (worker->delivery != NULL)
+		delivery_free(&worker->delivery);
+	if (worker->spool != NULL) {
+		figures_publish(worker);
+		spool_close(&worker->spool);
+	}
+#ifdef FAULT_INJECTION
+	disk_faulty_free(&worker->faulty);
+#endif
+	if (worker->audit != NULL)
+		audit_close(&worker->audit);
+	if (worker->dns != NULL)
+		dns_free(&worker->dns);
+	if (worker->loop != NULL)
+		loop_free(&worker->loop);
+	free(worker->listeners);
+}
+
+int
+worker_run(const struct worker_start *start)
+{
+	struct worker worker = {
+		.start = start,
+		.settings = start->settings,
+		.log = start->log,
+	};
+	struct fault fault = { .error = 0 };
+	const char ready = WORD_READY;
+	int status = WORKER_EXIT_OK;
+
+	if (!worker_build(&worker, &fault)) {
+		log_error(worker.log, "cannot start: %s", fault_text(&fault));
+		status = WORKER_EXIT_TROUBLE;
+	} else {
+		if (write(start->channel, &ready, 1) == 1)
+			loop_run(worker.loop);
+	}
+	worker_tear_down(&worker);
+	return status;
+}

@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A worker: one process, one event loop. It accepts on its listening sockets, decides,
+ * spools to a shard of its own and delivers from it. Workers share nothing but the figures,
+ * the connection limits and the audit file.
+ */
+#ifndef RELAYD_DAEMON_WORKER_H
+#define RELAYD_DAEMON_WORKER_H
+
+#include "config/settings.h"
+#include "daemon/shared.h"
+
+/* What supervisor and worker say to each other over their socket pair, one octet each. */
+enum worker_word {
+	WORD_READY = 'r', /* worker: it serves */
+	WORD_DRAIN = 'd', /* supervisor: accept no more, let sessions end by themselves */
+	WORD_STOP = 's',  /* supervisor: accept no more, end what can end now */
+	WORD_ADOPT = 'a', /* supervisor: a worker ended, its spool shard is free */
+	WORD_RETRY = 't', /* supervisor: try all that waits, now */
+};
+
+#define WORKER_EXIT_OK	    0
+#define WORKER_EXIT_TROUBLE 3 /* it could not start; the log says why */
+
+struct worker_start {
+	const struct settings *settings;
+	const struct log *log;
+	struct shared *shared;
+	struct connection_limits *limits;
+	struct worker_figures *figures;
+	unsigned slot;	      /* in limits */
+	const int *listeners; /* listening sockets, this worker's alone */
+	size_t listener_count;
+	int channel; /* to the supervisor */
+};
+
+/* Run until told to stop; returns the process's exit status. */
+int worker_run(const struct worker_start *start);
+
+#endif

@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: ISC */
+/* What the parts of delivery share; delivery.c and dispatch.c say who does what. */
+#ifndef RELAYD_DELIVERY_DELIVERY_PRIVATE_H
+#define RELAYD_DELIVERY_DELIVERY_PRIVATE_H
+
+#include "delivery/dispatch.h"
+#include "delivery/maildir.h"
+#include "delivery/next_hop.h"
+#include "delivery/route.h"
+#include "delivery/smtp_client.h"
+
+/* Times that are no settings; tests choose others. */
+struct delivery_tuning {
+	struct smtp_client_timeouts timeouts;
+	struct next_hop_tuning hops;
+	size_t envelope_octets_max; /* of envelopes kept in memory */
+};
+
+struct delivery {
+	struct delivery_environment environment;
+	struct delivery_tuning tuning;
+	struct route_table *table;
+	struct dispatch *dispatches; /* one for each route */
+	struct maildir_writer *maildir_writer; /* NULL: no route needs it */
+	struct smtp_client_environment clients;
+	struct buffer scratch;
+	size_t envelope_octets; /* of envelopes in memory */
+	int64_t wall_offset_ms; /* wall clock less monotonic clock, when we started */
+	struct loop_timer wake; /* dispatches wait for a turn of their own */
+	bool is_draining;
+};
+
+/* Before the first message. */
+void delivery_tune(struct delivery *delivery, const struct delivery_tuning *tuning);
+
+/* ---- Messages (message.c) ---- */
+
+/* The route of a recipient: the one that policy chose, or as good a one if it is no more. */
+size_t recipient_route(const struct delivery *delivery,
+		       const struct envelope_recipient *recipient);
+
+struct dispatch *job_dispatch(const struct delivery *delivery, const struct job *job);
+
+/*
+ * How many of the job's recipients stand so? The envelope must be in memory when the message
+ * has several jobs.
+ */
+size_t job_count(const struct delivery *delivery, const struct job *job, unsigned char state);
+
+/* Copy the envelope into memory, and forget it. */
+void envelope_keep(struct delivery *delivery, struct queued *queued,
+		   const struct envelope *envelope);
+void envelope_forget(struct delivery *delivery, struct queued *queued);
+
+/* Unless some job of it goes on now, the message needs no memory. */
+void message_rest(struct delivery *delivery, struct queued *queued);
+
+/* Delivered to all: remove it. Its jobs must be over. */
+void message_end(struct delivery *delivery, struct queued *queued);
+
+/* Where and how a handover was carried out. */
+struct handover_place {
+	struct span next_hop;
+	struct ip_endpoint peer; /* port 0: none */
+};
+
+/*
+ * Draw the conclusions from a handover (frees it): records, the message's state, where its
+ * job goes. The job and the message may be gone afterwards.
+ */
+void delivery_conclude(struct delivery *delivery, struct handover **handover,
+		       const struct handover_place *how);
+
+/*
+ * A handover to up to max of the job's recipients that were not tried yet. The envelope
+ * must be in memory.
+ */
+struct handover *delivery_handover_new(const struct delivery *delivery, struct job *job,
+					     size_t max);
+
+/* The job is ready but its route is down: record that. The envelope must be in memory. */
+void delivery_park(struct delivery *delivery, struct job *job);
+
+/* Is the job's message too old to be kept? */
+bool delivery_is_expired(const struct delivery *delivery, const struct job *job);
+
+/* ---- Envelopes that have to be read ---- */
+
+/* Reads the envelope of an active job; embedded by its owner, who zeroes it. */
+struct job_load {
+	struct delivery *delivery;
+	struct job *job; /* NULL: nothing is being loaded */
+	struct spool_read *read;
+	/*
+	 * is_there false: the envelope is unreadable; the job was put off already. The load
+	 * may be used again.
+	 */
+	void (*done)(struct job_load *load, struct job *job, bool is_there);
+};
+
+void job_load_start(struct job_load *load, struct delivery *delivery, struct job *job,
+		    void (*done)(struct job_load *load, struct job *job, bool is_there));
+
+/* Returns the job that was being loaded, or NULL; it is the caller's again. */
+struct job *job_load_cancel(struct job_load *load);
+
+#endif

@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The work of one route: ready jobs go, in order of arrival, to connections (couriers) that
+ * are free, or into the route's Maildir. Connections are opened as long as more jobs are
+ * ready than connections are free, and kept for a while; the next hops are taken in order,
+ * the first that may be connected to.
+ *
+ * When no next hop can be connected to, the route is down: its jobs stay ready, at no cost,
+ * until a single connection that is tried again and again at growing intervals succeeds.
+ * They go at once then, in order of arrival.
+ */
+#ifndef RELAYD_DELIVERY_DISPATCH_H
+#define RELAYD_DELIVERY_DISPATCH_H
+
+#include "delivery/maildir.h"
+#include "delivery/next_hop.h"
+#include "delivery/scheduler.h"
+
+#define DISPATCH_WHY_MAX 640
+
+/* Embedded by value; the members may be read. */
+struct dispatch {
+	struct delivery *delivery;
+	const struct route_settings *settings;
+	struct route_figures *figures;
+	struct schedule schedule;
+
+	struct next_hop *hops;
+	size_t hop_count;
+	struct list couriers; /* all that are open or being opened */
+	struct list idle;     /* those of them that are free */
+	struct list closed;   /* freed in a later turn */
+	size_t courier_count;
+	size_t opening_count;
+	size_t depth;	      /* how many jobs may wait for those in use */
+	int64_t patience_until_ms; /* and until when; 0: none waits */
+	int64_t next_send_ms; /* not before; messages_per_minute */
+
+	struct maildir *maildir; /* NULL: next hops */
+	size_t maildir_count;	 /* handovers under way */
+
+	struct list errands;	/* jobs whose envelopes are read for other ends */
+	size_t expiring_count;	/* of them, those that are too old */
+	struct loop_timer timer;
+	struct loop_timer sweep; /* of the closed */
+	bool is_working;
+	bool works_again;
+	bool is_down;
+	size_t failed_hop;	     /* the last one that failed */
+	char why[DISPATCH_WHY_MAX]; /* it failed */
+};
+
+/* False and *fault when the route cannot work. The delivery is borrowed for its life. */
+bool dispatch_init(struct dispatch *dispatch, struct delivery *delivery,
+		   const struct route_settings *settings, struct route_figures *figures,
+		   struct fault *fault);
+
+/* Break off everything. The jobs stay in the schedule. Harmless when never begun. */
+void dispatch_halt(struct dispatch *dispatch);
+
+/* After a halt: free what is left. The schedule must be empty. */
+void dispatch_reset(struct dispatch *dispatch);
+
+/* Do what can be done now; called whenever something changed. */
+void dispatch_work(struct dispatch *dispatch);
+
+/* The job that goes next, now active; NULL when none may go now. */
+struct job *dispatch_job_take(struct dispatch *dispatch);
+
+/* A next hop greeted us. */
+void dispatch_came_up(struct dispatch *dispatch);
+
+/* Start nothing; let go of connections that are free. */
+void dispatch_drain(struct dispatch *dispatch);
+
+/* Try again at once what waits for its time or for a next hop. */
+void dispatch_retry_now(struct dispatch *dispatch);
+
+/* When the route that is down is tried next, monotonic; INT64_MAX: it is being tried. */
+int64_t dispatch_next_try_ms(const struct dispatch *dispatch);
+
+/* Keep the route's figures true. */
+void dispatch_figures_update(const struct dispatch *dispatch);
+
+/* The route's figures have one writer. */
+static inline void
+figure_add(_Atomic uint64_t *figure, uint64_t n)
+{
+	uint64_t now = atomic_load_explicit(figure, memory_order_relaxed);
+
+	atomic_store_explicit(figure, now + n, memory_order_relaxed);
+}
+
+#endif

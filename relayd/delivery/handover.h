@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One hand-over of a message to some of its recipients, by SMTP or into a Maildir, and what
+ * became of each. Whoever carries it out sets the results; delivery.c draws the conclusions.
+ */
+#ifndef RELAYD_DELIVERY_HANDOVER_H
+#define RELAYD_DELIVERY_HANDOVER_H
+
+#include "delivery/queued.h"
+
+enum recipient_result {
+	RESULT_NONE,    /* not known yet */
+	RESULT_UNTRIED, /* it did not come to that: may be tried again at once */
+	RESULT_DELIVERED,
+	RESULT_DEFERRED,
+	RESULT_FAILED,
+};
+
+struct handover_recipient {
+	uint32_t index; /* in the envelope */
+	bool is_accepted; /* RCPT was answered 2xx */
+	enum recipient_result result;
+	struct span reply; /* what the next hop said, or what happened instead */
+};
+
+struct handover {
+	struct job *job;
+	struct spool_message *message;
+	const struct envelope *envelope; /* the job's message's */
+	struct arena arena;		 /* of the replies */
+	bool was_cut;			 /* the connection broke in the middle */
+	size_t recipient_count;
+	struct handover_recipient recipients[];
+};
+
+/* For the recipients of the job with these indexes in the envelope. */
+struct handover *handover_new(struct job *job, const uint32_t *indexes, size_t count);
+void handover_free(struct handover **handover);
+
+static inline const struct envelope_recipient *
+handover_recipient_get(const struct handover *handover, size_t at)
+{
+	return &handover->envelope->recipients[handover->recipients[at].index];
+}
+
+/* Give everyone who has no result yet this one. The reply is copied. */
+void handover_settle(struct handover *handover, enum recipient_result result,
+			struct span reply);
+
+/* Give one recipient a result. The reply is copied. */
+void handover_settle_one(struct handover *handover, size_t at,
+			    enum recipient_result result, struct span reply);
+
+/* How many recipients the next hop accepted. */
+size_t handover_accepted_count(const struct handover *handover);
+
+#endif

@@ -1,0 +1,462 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The lives of messages: what a try meant for each recipient, what is written down, what
+ * happens next.
+ *
+ * A message leaves the spool when every recipient is delivered, in the same moment in which
+ * the next hop's reply is read. A dead recipient keeps it there. Whatever happens between
+ * leaves the message as it was: the worst is a second delivery, never none.
+ */
+#include "delivery/delivery_private.h"
+#include "delivery/state.h"
+
+#include "base/memory.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#define CUT_TRIES_MAX 3 /* after so many broken connections a message waits like any other */
+
+/* ---- Whose recipient is it ---- */
+
+size_t
+recipient_route(const struct delivery *delivery,
+		const struct envelope_recipient *recipient)
+{
+	size_t route = route_find(delivery->table, recipient->route);
+	struct address address;
+
+	if (route != NO_ROUTE)
+		return route;
+	if (mailbox_parse(recipient->address, &address) != PARSE_OK)
+		return 0;
+	return route_choose(delivery->table, (struct span){ NULL, 0 }, &address);
+}
+
+/* The envelope must be in memory when the message has several jobs. */
+static bool
+job_owns(const struct delivery *delivery, const struct job *job, size_t recipient)
+{
+	const struct queued *queued = job->queued;
+
+	if (queued->first.next == NULL)
+		return true;
+	return recipient_route(delivery, &queued->envelope->recipients[recipient]) ==
+	       job->route;
+}
+
+struct dispatch *
+job_dispatch(const struct delivery *delivery, const struct job *job)
+{
+	return &delivery->dispatches[job->route];
+}
+
+size_t
+job_count(const struct delivery *delivery, const struct job *job, unsigned char state)
+{
+	const struct queued *queued = job->queued;
+	size_t count = 0;
+
+	for (size_t i = 0; i < queued->recipient_count; i++)
+		count += queued->recipients[i] == state && job_owns(delivery, job, i);
+	return count;
+}
+
+struct handover *
+delivery_handover_new(const struct delivery *delivery, struct job *job, size_t max)
+{
+	const struct queued *queued = job->queued;
+	uint32_t few[16];
+	uint32_t *indexes = few;
+	size_t count = 0;
+
+	if (max > queued->recipient_count)
+		max = queued->recipient_count;
+	if (max > ARRAY_LEN(few))
+		indexes = memory_new_array(max, sizeof(*indexes));
+	for (uint32_t i = 0; i < queued->recipient_count && count < max; i++) {
+		if (queued->recipients[i] == RECIPIENT_WAITING && job_owns(delivery, job, i))
+			indexes[count++] = i;
+	}
+	assert(count > 0);
+
+	struct handover *handover = handover_new(job, indexes, count);
+
+	if (indexes != few)
+		free(indexes);
+	return handover;
+}
+
+/* ---- Memory ---- */
+
+void
+envelope_keep(struct delivery *delivery, struct queued *queued,
+	      const struct envelope *envelope)
+{
+	size_t octets;
+
+	queued->envelope = envelope_copy(envelope, &octets);
+	queued->envelope_octets = (uint32_t)octets;
+	delivery->envelope_octets += octets;
+}
+
+void
+envelope_forget(struct delivery *delivery, struct queued *queued)
+{
+	delivery->envelope_octets -= queued->envelope_octets;
+	queued->envelope_octets = 0;
+	free(queued->envelope);
+	queued->envelope = NULL;
+}
+
+void
+message_rest(struct delivery *delivery, struct queued *queued)
+{
+	for (const struct job *job = &queued->first; job != NULL; job = job->next) {
+		if (job->place == JOB_ACTIVE)
+			return;
+		if (job->place == JOB_READY && !job_dispatch(delivery, job)->is_down)
+			return;
+	}
+	envelope_forget(delivery, queued);
+	spool_body_forget(queued->message);
+}
+
+/* ---- What a try meant ---- */
+
+static int64_t
+expires_wall_ms(const struct delivery *delivery, const struct job *job)
+{
+	return spool_message_info(job->queued->message)->stored_wall_ms +
+	       delivery->environment.queue->expires_ms;
+}
+
+/* By a clock that nobody sets: a wall clock that jumps must not make all mail too old. */
+bool
+delivery_is_expired(const struct delivery *delivery, const struct job *job)
+{
+	int64_t now_ms = loop_now_ms(delivery->environment.loop) + delivery->wall_offset_ms;
+
+	return now_ms >= expires_wall_ms(delivery, job);
+}
+
+/* How long the job waits after one more failed try. */
+static int64_t
+job_delay_ms(const struct delivery *delivery, const struct job *job)
+{
+	int64_t now_ms = loop_now_ms(delivery->environment.loop) + delivery->wall_offset_ms;
+	int64_t delay_ms = retry_delay_ms(delivery->environment.queue, job->tries + 1U,
+					  spool_message_info(job->queued->message)->uid);
+	int64_t left_ms = expires_wall_ms(delivery, job) - now_ms;
+
+	return left_ms > 0 && left_ms < delay_ms ? left_ms : delay_ms;
+}
+
+static struct audit_delivery
+record_of(const struct delivery *delivery, const struct handover *handover, size_t at,
+	  const struct handover_place *how)
+{
+	const struct spool_info *info = spool_message_info(handover->message);
+	int64_t now_ms = loop_wall_ms(delivery->environment.loop);
+
+	return (struct audit_delivery){
+		.wall_ms = now_ms,
+		.route = job_dispatch(delivery, handover->job)->settings->name,
+		.next_hop = how->next_hop,
+		.peer = how->peer,
+		.from = handover->envelope->sender,
+		.to = handover_recipient_get(handover, at)->address,
+		.reply = handover->recipients[at].reply,
+		.queued_ms = now_ms > info->stored_wall_ms ? now_ms - info->stored_wall_ms : 0,
+		.tries = handover->job->tries + 1U,
+	};
+}
+
+/* The id as audit takes it. Ids are short; one from a damaged disk is cut. */
+static const char *
+id_text(const struct envelope *envelope, char out[ID_SIZE])
+{
+	struct span id = span_first(envelope->id, ID_SIZE - 1);
+
+	if (id.len > 0)
+		memcpy(out, id.ptr, id.len);
+	out[id.len] = '\0';
+	return out;
+}
+
+/* One recipient's result, into its state, the figures and the trail. */
+static void
+result_take(struct delivery *delivery, const struct handover *handover, size_t at,
+	    const struct handover_place *how, int64_t delay_ms)
+{
+	const struct handover_recipient *recipient = &handover->recipients[at];
+	struct route_figures *figures = job_dispatch(delivery, handover->job)->figures;
+	unsigned char *state = &handover->job->queued->recipients[recipient->index];
+	struct audit_delivery record;
+	char id[ID_SIZE];
+	bool is_expired = false;
+
+	if (recipient->result == RESULT_NONE || recipient->result == RESULT_UNTRIED)
+		return;
+	record = record_of(delivery, handover, at, how);
+	record.id = id_text(handover->envelope, id);
+	if (recipient->result == RESULT_DELIVERED) {
+		*state = RECIPIENT_DELIVERED;
+		record.result = "delivered";
+		figure_add(&figures->delivered, 1);
+	} else if (recipient->result == RESULT_FAILED) {
+		*state = RECIPIENT_DEAD;
+		record.result = "failed";
+		figure_add(&figures->failed, 1);
+	} else if (delivery_is_expired(delivery, handover->job)) {
+		*state = RECIPIENT_DEAD;
+		record.result = "failed";
+		figure_add(&figures->failed, 1);
+		is_expired = true;
+	} else {
+		*state = RECIPIENT_DEFERRED;
+		record.result = "deferred";
+		record.next_wall_ms = record.wall_ms + delay_ms;
+		figure_add(&figures->deferred, 1);
+	}
+	if (is_expired)
+		audit_expire(delivery->environment.audit, &record);
+	else
+		audit_delivery(delivery->environment.audit, &record);
+}
+
+/* The last reply of someone who was not delivered to; empty: there is none. */
+static struct span
+last_trouble(const struct handover *handover)
+{
+	for (size_t i = handover->recipient_count; i-- > 0;) {
+		enum recipient_result result = handover->recipients[i].result;
+
+		if (result == RESULT_DEFERRED || result == RESULT_FAILED)
+			return handover->recipients[i].reply;
+	}
+	return (struct span){ NULL, 0 };
+}
+
+/* ---- What is written down ---- */
+
+/* When the message's next try is due and how many there were, over all its jobs. */
+static void
+head_write(const struct delivery *delivery, struct queued *queued, struct span reply)
+{
+	const struct loop *loop = delivery->environment.loop;
+	int64_t next_wall_ms = INT64_MAX;
+	uint32_t tries = 0;
+	struct state_head head;
+
+	for (const struct job *job = &queued->first; job != NULL; job = job->next) {
+		if (job->tries > tries)
+			tries = job->tries;
+		if (job->place == JOB_WAITING) {
+			int64_t wait_ms =
+			    schedule_due_ms(&job_dispatch(delivery, job)->schedule, job) -
+			    loop_now_ms(loop);
+			int64_t due_ms = loop_wall_ms(loop) + (wait_ms > 0 ? wait_ms : 0);
+
+			if (due_ms < next_wall_ms)
+				next_wall_ms = due_ms;
+		} else if (job->place == JOB_READY || job->place == JOB_ACTIVE) {
+			next_wall_ms = 0;
+		}
+	}
+	state_head_set(&head, tries, next_wall_ms == INT64_MAX ? 0 : next_wall_ms,
+		       queued->recipient_count, reply);
+	spool_state_write(queued->message, 0, (struct span){ head.bytes, head.len });
+}
+
+/* The recipients that the handover brought to an end; all others stand as they stood. */
+static void
+recipients_write(const struct queued *queued, const struct handover *handover)
+{
+	for (size_t i = 0; i < handover->recipient_count; i++) {
+		uint32_t index = handover->recipients[i].index;
+		char state = (char)queued->recipients[index];
+
+		if (state == RECIPIENT_DELIVERED || state == RECIPIENT_DEAD)
+			spool_state_write(queued->message, STATE_HEAD_OCTETS + index,
+					  (struct span){ &state, 1 });
+	}
+}
+
+/* ---- Conclusions ---- */
+
+/* Where the job goes now that a handover of it is over. */
+static void
+job_settle(struct delivery *delivery, struct job *job, bool was_cut, int64_t delay_ms)
+{
+	struct dispatch *dispatch = job_dispatch(delivery, job);
+	struct schedule *schedule = &dispatch->schedule;
+	struct queued *queued = job->queued;
+	size_t deferred = job_count(delivery, job, RECIPIENT_DEFERRED);
+	size_t dead = job_count(delivery, job, RECIPIENT_DEAD);
+
+	if (dead > 0 && !job->has_dead) {
+		job->has_dead = true;
+		figure_add(&dispatch->figures->dead, 1);
+	}
+	if (job_count(delivery, job, RECIPIENT_WAITING) > 0) {
+		schedule_ready(schedule, job); /* the rest of its recipients, at once */
+		return;
+	}
+	if (deferred == 0) {
+		if (dead > 0)
+			schedule_bury(schedule, job);
+		else
+			schedule_end(schedule, job);
+		return;
+	}
+	for (size_t i = 0; i < queued->recipient_count; i++) {
+		if (queued->recipients[i] == RECIPIENT_DEFERRED && job_owns(delivery, job, i))
+			queued->recipients[i] = RECIPIENT_WAITING;
+	}
+	if (job->tries < UINT16_MAX)
+		job->tries++;
+	job->was_cut = was_cut && job->tries <= CUT_TRIES_MAX;
+	schedule_wait(schedule, job, loop_now_ms(delivery->environment.loop) + delay_ms);
+}
+
+/* Delivered to all. */
+void
+message_end(struct delivery *delivery, struct queued *queued)
+{
+	struct spool_message *message = queued->message;
+
+	envelope_forget(delivery, queued);
+	queued_free(&queued);
+	spool_remove(&message);
+}
+
+void
+delivery_conclude(struct delivery *delivery, struct handover **handover,
+		  const struct handover_place *how)
+{
+	struct job *job = (*handover)->job;
+	struct queued *queued = job->queued;
+	struct dispatch *dispatch = job_dispatch(delivery, job);
+	int64_t delay_ms = job_delay_ms(delivery, job);
+	struct span trouble;
+
+	for (size_t i = 0; i < (*handover)->recipient_count; i++)
+		result_take(delivery, *handover, i, how, delay_ms);
+	job_settle(delivery, job, (*handover)->was_cut, delay_ms);
+	trouble = last_trouble(*handover);
+	if (queued_is_all(queued, RECIPIENT_DELIVERED)) {
+		message_end(delivery, queued);
+	} else {
+		if (queued->has_state)
+			recipients_write(queued, *handover);
+		if (queued->has_state && trouble.len > 0)
+			head_write(delivery, queued, trouble);
+		message_rest(delivery, queued);
+	}
+	handover_free(handover);
+	dispatch_figures_update(dispatch);
+}
+
+/* No try was made, so none is counted; but whoever asks is to learn what it waits for. */
+void
+delivery_park(struct delivery *delivery, struct job *job)
+{
+	const struct dispatch *dispatch = job_dispatch(delivery, job);
+	const struct loop *loop = delivery->environment.loop;
+	int64_t wait_ms = dispatch_next_try_ms(dispatch) - loop_now_ms(loop);
+	struct handover_place how = {
+		.next_hop = span_of(dispatch->hops[dispatch->failed_hop].text),
+	};
+	struct queued *queued = job->queued;
+	struct handover *handover =
+	    delivery_handover_new(delivery, job, queued->recipient_count);
+	struct span why = span_of(dispatch->why);
+	char id[ID_SIZE];
+
+	handover_settle(handover, RESULT_DEFERRED, why);
+	for (size_t i = 0; i < handover->recipient_count; i++) {
+		struct audit_delivery record = record_of(delivery, handover, i, &how);
+
+		record.id = id_text(handover->envelope, id);
+		record.result = "deferred";
+		record.tries = job->tries;
+		record.next_wall_ms = record.wall_ms + (wait_ms > 0 ? wait_ms : 0);
+		audit_delivery(delivery->environment.audit, &record);
+	}
+	if (queued->has_state)
+		head_write(delivery, queued, why);
+	handover_free(&handover);
+}
+
+/* ---- Envelopes that have to be read ---- */
+
+static bool
+envelope_take(struct delivery *delivery, struct queued *queued, struct span bytes)
+{
+	struct arena arena;
+	struct envelope envelope;
+	bool is_good;
+
+	if (queued->envelope != NULL)
+		return true; /* another job of the message was faster */
+	arena_init(&arena, 0);
+	is_good = envelope_decode(bytes, &arena, &envelope) == PARSE_OK &&
+		  envelope.recipient_count == queued->recipient_count;
+	if (is_good)
+		envelope_keep(delivery, queued, &envelope);
+	arena_reset(&arena);
+	return is_good;
+}
+
+/* The disk does not give it back now; maybe later. It stays where it is in any case. */
+static void
+job_put_off(struct delivery *delivery, struct job *job, const char *why)
+{
+	int64_t delay_ms = job_delay_ms(delivery, job);
+
+	log_error(delivery->environment.log, "cannot read the envelope of message %llu: %s",
+		  (unsigned long long)spool_message_info(job->queued->message)->uid, why);
+	if (job->tries < UINT16_MAX)
+		job->tries++;
+	schedule_wait(&job_dispatch(delivery, job)->schedule, job,
+		      loop_now_ms(delivery->environment.loop) + delay_ms);
+}
+
+static void
+job_loaded(void *context, struct span bytes, struct fault *fault)
+{
+	struct job_load *load = context;
+	struct job *job = load->job;
+	bool is_there = bytes.ptr != NULL &&
+			envelope_take(load->delivery, job->queued, bytes);
+
+	load->read = NULL;
+	load->job = NULL;
+	if (!is_there)
+		job_put_off(load->delivery, job,
+			    bytes.ptr == NULL ? fault_text(fault) : "it is damaged");
+	load->done(load, job, is_there);
+}
+
+void
+job_load_start(struct job_load *load, struct delivery *delivery, struct job *job,
+	       void (*done)(struct job_load *load, struct job *job, bool is_there))
+{
+	assert(load->job == NULL && job->place == JOB_ACTIVE);
+	load->delivery = delivery;
+	load->job = job;
+	load->done = done;
+	load->read = spool_read_envelope(job->queued->message, job_loaded, load);
+}
+
+struct job *
+job_load_cancel(struct job_load *load)
+{
+	struct job *job = load->job;
+
+	if (job != NULL)
+		spool_read_cancel(&load->read);
+	load->job = NULL;
+	return job;
+}

@@ -1,0 +1,66 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A message in delivery's hands, and its jobs: one for each route that some recipient of it
+ * takes, nearly always one. A message that waits costs this struct, two heap places of 16
+ * octets (scheduler.h) and the spool's handle; its envelope and body are on disk.
+ */
+#ifndef RELAYD_DELIVERY_QUEUED_H
+#define RELAYD_DELIVERY_QUEUED_H
+
+#include "delivery/delivery.h"
+
+enum job_place {
+	JOB_NOWHERE, /* new, or at its end */
+	JOB_READY,   /* may go now */
+	JOB_WAITING, /* for its time */
+	JOB_ACTIVE,  /* taken */
+	JOB_DEAD,    /* nobody left to deliver to, someone is dead */
+};
+
+struct job {
+	struct queued *queued;
+	struct job *next;  /* of the same message */
+	uint32_t index[2]; /* in the heap of its place, and in the heap by age */
+	uint16_t route;
+	uint16_t tries;
+	unsigned char place; /* enum job_place */
+	bool has_dead;	     /* counted so in the route's figures */
+	bool was_cut;	     /* waits because a connection broke */
+};
+
+/* Beside enum recipient_state, in memory only: deferred in the try that is under way. */
+#define RECIPIENT_DEFERRED 3
+
+struct queued {
+	struct spool_message *message;
+	struct envelope *envelope; /* NULL: to be read when it is needed */
+	uint32_t envelope_octets;  /* of memory */
+	uint32_t recipient_count;
+	bool has_state; /* the state area has the layout of state.h */
+	struct job first;
+	unsigned char recipients[]; /* enum recipient_state, or RECIPIENT_DEFERRED */
+};
+
+/* A message with recipient_count waiting recipients and no job yet (first.queued is NULL). */
+struct queued *queued_new(struct spool_message *message, size_t recipient_count);
+
+/* Free all but the spool's message. The jobs must be in no place. */
+void queued_free(struct queued **queued);
+
+/* The job for a route, made if need be. */
+struct job *queued_job(struct queued *queued, size_t route);
+
+/* Has nothing to be done for it any more? */
+bool queued_is_over(const struct queued *queued);
+
+/* Is someone at work on it? */
+bool queued_is_active(const struct queued *queued);
+
+/* Does every recipient stand so? */
+bool queued_is_all(const struct queued *queued, enum recipient_state state);
+
+/* A copy in one block of memory, ended with free(); *octets is its size. */
+struct envelope *envelope_copy(const struct envelope *envelope, size_t *octets)
+    __attribute__((returns_nonnull));
+
+#endif

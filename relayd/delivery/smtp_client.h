@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * One connection to a next hop: the client's side of SMTP (RFC 5321) with PIPELINING
+ * (RFC 2920), SIZE (1870), 8BITMIME (6152), SMTPUTF8 (6531), DSN (3461), ENHANCEDSTATUSCODES
+ * (2034) and LIMITS (9422). It knows nothing of routes and queues: its owner connects it,
+ * gives it one handover after another, each a transaction of the protocol, and hears what
+ * became of each.
+ *
+ * Where the server offers PIPELINING the whole envelope goes in one write, and the envelope
+ * of the next transaction right behind the dot of the one before it.
+ *
+ * The server is as hostile as any client: replies are bounded, a reply that nobody waits for
+ * ends the connection, and nothing counts as the answer to a message whose last octet has
+ * not left.
+ */
+#ifndef RELAYD_DELIVERY_SMTP_CLIENT_H
+#define RELAYD_DELIVERY_SMTP_CLIENT_H
+
+#include "delivery/body_source.h"
+#include "delivery/handover.h"
+#include "net/stream.h"
+#include "smtp/dot_stuff.h"
+#include "smtp/reply.h"
+
+struct smtp_client;
+
+/* How long to wait; RFC 5321 s.4.5.3.2. */
+struct smtp_client_timeouts {
+	int64_t connect_ms; /* the owner's to use */
+	int64_t banner_ms;
+	int64_t hello_ms;
+	int64_t mail_ms;
+	int64_t rcpt_ms;
+	int64_t data_ms;    /* for 354 */
+	int64_t block_ms;   /* without any octet of the message leaving */
+	int64_t dot_ms;	    /* for the reply to the message */
+	int64_t quit_ms;
+	int64_t idle_ms;    /* how long to keep a connection that has nothing to do */
+};
+
+struct smtp_client_events {
+	/* The server greeted us: a transaction may be given. */
+	void (*ready)(struct smtp_client *client);
+
+	/*
+	 * The last octet of a message was written and the next transaction may go out right
+	 * behind it: smtp_client_give may be called, now or as long as it has room.
+	 */
+	void (*has_room)(struct smtp_client *client);
+
+	/* A transaction is over and every recipient has its result; it is the owner's again. */
+	void (*finished)(struct smtp_client *client, struct handover *handover);
+
+	/*
+	 * The connection is gone; nothing is called any more. was_greeted false: it never
+	 * came to a transaction. why says what happened, empty after an orderly end. The
+	 * client must live until a later turn of the loop.
+	 */
+	void (*ended)(struct smtp_client *client, bool was_greeted, struct span why);
+};
+
+/* What all clients of a worker share; borrowed for their lives. */
+struct smtp_client_environment {
+	struct loop *loop;
+	struct span hostname;
+	const struct smtp_client_timeouts *timeouts;
+	const struct smtp_client_events *events;
+	struct buffer *scratch; /* commands are composed here */
+};
+
+#define SMTP_CLIENT_SCRATCH_MAX	   (2 * ENVELOPE_OCTETS_MAX) /* any envelope fits */
+#define SMTP_CLIENT_RECIPIENTS_MAX 100  /* of a transaction; RFC 5321 s.4.5.3.1.8 */
+#define SMTP_CLIENT_MESSAGES_MAX   1000 /* of a connection */
+
+enum smtp_client_state {
+	CLIENT_CLOSED,
+	CLIENT_CONNECTING,
+	CLIENT_BANNER,	  /* waits for 220 */
+	CLIENT_EHLO,	  /* waits for its reply */
+	CLIENT_HELO,
+	CLIENT_IDLE,	  /* no transaction */
+	CLIENT_ENVELOPE,  /* waits for the replies to MAIL, RCPT, DATA */
+	CLIENT_BODY_DUE,  /* 354 came; the message goes once what was received is read */
+	CLIENT_BODY,	  /* sends the message */
+	CLIENT_DOT,	  /* waits for the reply to the message */
+	CLIENT_QUIT,	  /* waits for 221 */
+};
+
+/* How far the envelope of a transaction has come: MAIL is command 0, DATA the last. */
+struct envelope_progress {
+	struct handover *handover; /* NULL: none */
+	size_t written;			 /* commands */
+	size_t answered;
+	bool is_sender_accepted;
+	bool is_reset_due; /* RSET goes before MAIL; cleared by its reply, which comes first */
+};
+
+/* Embedded by its owner, who zeroes it; private but for the functions below. */
+struct smtp_client {
+	struct stream stream;
+	const struct smtp_client_environment *environment;
+	enum smtp_client_state state;
+	struct loop_timer timer;
+	struct ip_endpoint peer;
+	struct reply_parser parser;
+	struct ehlo ehlo;
+	struct envelope_progress now;  /* whose replies come now */
+	struct envelope_progress next; /* already written, behind the dot of now */
+	struct body_source body;
+	struct dot_stuff stuff;
+	size_t after_dot_octets; /* written behind the dot */
+	int64_t turn_at_ms;	 /* when the present transaction's turn came */
+	int64_t service_ms;	 /* how long the last message took; -1: none yet */
+	size_t unsent_before;	 /* when the timer of a block was last set */
+	unsigned transactions;	 /* given so far */
+	bool needs_reset;	 /* the last one left the server inside a transaction */
+	bool is_reply_partial;	 /* the parser holds the beginning of a reply */
+	size_t unread_octets;	 /* received behind the reply that is being handled */
+};
+
+/* Zeroed clients only. The environment is borrowed for its life. */
+void smtp_client_init(struct smtp_client *client,
+		      const struct smtp_client_environment *environment);
+
+/*
+ * Connect within so many milliseconds. False and *fault when that fails at once; ended is
+ * then not called.
+ */
+bool smtp_client_connect(struct smtp_client *client, const struct ip_endpoint *to,
+			 int64_t within_ms, struct fault *fault);
+
+/*
+ * May a transaction be given now? Between transactions, and while only the reply to a
+ * message is still awaited from a server that takes pipelined commands.
+ */
+bool smtp_client_has_room(const struct smtp_client *client);
+
+/* Is it between transactions, greeted and open? */
+static inline bool
+smtp_client_is_idle(const struct smtp_client *client)
+{
+	return client->state == CLIENT_IDLE;
+}
+
+/* Recipients that one transaction may have. */
+size_t smtp_client_recipients_max(const struct smtp_client *client);
+
+/* How long the last message kept the connection busy; -1: there was none yet. */
+static inline int64_t
+smtp_client_service_ms(const struct smtp_client *client)
+{
+	return client->service_ms;
+}
+
+/* Has it carried as many messages as a connection should? */
+bool smtp_client_is_worn(const struct smtp_client *client);
+
+/*
+ * Would the server be unable to take this message whatever it answers (SMTPUTF8, 8BITMIME,
+ * SIZE, REQUIRETLS)? Says why in *reply, static text, with the enhanced code.
+ */
+bool smtp_client_must_refuse(const struct smtp_client *client,
+			     const struct envelope *envelope, struct span *reply);
+
+/* Give a transaction (takes it until finished). Only when there is room. */
+void smtp_client_give(struct smtp_client *client, struct handover *handover);
+
+/* Say QUIT; ended comes when it is answered, or soon. Only when idle. */
+void smtp_client_quit(struct smtp_client *client);
+
+/*
+ * Close now. Transactions are forgotten, not finished: they are the caller's to end, and
+ * ended is not called. Harmless when closed.
+ */
+void smtp_client_close(struct smtp_client *client);
+
+#endif

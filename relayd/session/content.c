@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * The octets of a message, on their way from the client to the spool: behind DATA or in
+ * chunks (RFC 3030), which share nothing but what happens to the octets that come out.
+ *
+ * What a message must not be (too big, bare CR or LF, ...) is found out here while it streams
+ * by, and said at its end, because only then does the client listen.
+ */
+#include "session/session_private.h"
+
+#include <assert.h>
+
+#define LOCAL_HOPS_MAX 5 /* Received fields of our own; Exchange's MaxLocalHopCount */
+
+uint64_t
+content_octets(const struct transaction *t)
+{
+	if (!t->has_content)
+		return 0;
+	return t->is_chunked ? t->content.chunks.octets : t->content.data.octets;
+}
+
+static const struct line_facts *
+content_facts(const struct transaction *t)
+{
+	return t->is_chunked ? &t->content.chunks.facts : &t->content.data.facts;
+}
+
+/* --- where the octets go --- */
+
+/* The spool has caught up. */
+static void
+content_resume(void *context)
+{
+	struct session *session = context;
+
+	session_go_on(session, WAIT_SPOOL);
+	if (session->input == INPUT_CHUNK && session->chunk_left == 0) {
+		struct span nothing = { .ptr = NULL, .len = 0 };
+
+		content_take_chunk(session, &nothing);
+	}
+}
+
+/* Give up the draft. If it was waited for, nobody will say any more that it may go on. */
+static void
+content_drop(struct transaction *t)
+{
+	spool_draft_drop(&t->draft);
+	if (t->session != NULL && (t->session->waits & WAIT_SPOOL) != 0)
+		session_go_on(t->session, WAIT_SPOOL);
+}
+
+static void
+content_store(struct transaction *t, struct span bytes)
+{
+	if (!spool_draft_append(t->draft, bytes, content_resume, t->session))
+		session_wait(t->session, WAIT_SPOOL);
+}
+
+static void
+content_add(struct transaction *t, struct span bytes)
+{
+	if (t->wants_header)
+		t->wants_header = header_block_add(&t->header, bytes);
+	if (t->is_too_big)
+		return;
+	if (content_octets(t) > t->session->settings->message_octets_max) {
+		t->is_too_big = true;
+		content_drop(t);
+		return;
+	}
+	content_store(t, bytes);
+}
+
+/* Our Received field; it names a recipient only when there is no other (RFC 5321 s.7.6). */
+static struct span
+received_make(const struct transaction *t)
+{
+	const struct session *session = t->session;
+	const struct session_settings *settings = session->settings;
+	struct buffer *out = &session->server->scratch;
+	const struct received received = {
+		.helo = { .ptr = session->helo, .len = session->helo_len },
+		.ip = settings->hides_client ? NULL : &session->peer.ip,
+		.host = settings->hostname,
+		.is_esmtp = session->is_esmtp,
+		.is_smtputf8 = t->is_smtputf8,
+		.id = span_of(t->id),
+		.recipient = t->recipient_count == 1 ? t->recipients[0].address.text :
+						       (struct span){ NULL, 0 },
+		.wall_ms = loop_wall_ms(session->server->environment.loop),
+	};
+
+	buffer_clear(out);
+	(void)received_append(out, &received);
+	return buffer_span(out);
+}
+
+void
+content_begin(struct transaction *t, bool is_chunked)
+{
+	const struct session *session = t->session;
+	const struct connector_texts *texts = &session->server->texts[session->connector];
+
+	t->has_content = true;
+	t->is_chunked = is_chunked;
+	if (is_chunked)
+		bdat_stream_init(&t->content.chunks);
+	else
+		data_stream_init(&t->content.data,
+				 session->settings->bare_newline == BARE_NEWLINE_NORMALISE ?
+				     DATA_NORMALISE : DATA_REFUSE);
+	header_block_init(&t->header, texts->own_token);
+	t->wants_header = true;
+	t->draft = spool_draft_new(session->server->environment.spool);
+	content_store(t, received_make(t));
+}
+
+void
+content_reset(struct transaction *t)
+{
+	content_drop(t);
+	if (t->has_content)
+		header_block_reset(&t->header);
+	t->has_content = false;
+}
+
+/* --- DATA --- */
+
+void
+content_take_data(struct session *session, struct span *in)
+{
+	struct transaction *t = session->transaction;
+	struct span run;
+
+	while (session->waits == 0) {
+		switch (data_stream_take(&t->content.data, in, &run)) {
+		case DATA_RUN:
+			content_add(t, run);
+			break;
+		case DATA_MORE:
+			return;
+		case DATA_ENDED:
+			session->input = INPUT_COMMAND;
+			transaction_complete(t);
+			return;
+		}
+	}
+}
+
+/* --- BDAT --- */
+
+static void
+chunk_ended(struct session *session)
+{
+	struct transaction *t = session->transaction;
+
+	session->input = INPUT_COMMAND;
+	session_note_life(session);
+	if (session->chunk_is_last) {
+		bdat_stream_end(&t->content.chunks);
+		transaction_complete(t);
+	} else if (t->is_too_big) {
+		transaction_complete(t);
+	} else {
+		session_say(session, REPLY_CHUNK_OK);
+	}
+}
+
+void
+content_begin_chunk(struct session *session, const struct bdat_argument *bdat)
+{
+	struct transaction *t = session->transaction;
+	uint64_t max = session->settings->message_octets_max;
+
+	if (!t->has_content)
+		content_begin(t, true);
+	session->input = INPUT_CHUNK;
+	session->chunk_left = bdat->octets;
+	session->chunk_is_last = bdat->is_last;
+	if (!t->is_too_big && (bdat->octets > max || content_octets(t) > max - bdat->octets)) {
+		t->is_too_big = true;
+		content_drop(t);
+	}
+	if (bdat->octets == 0 && session->waits == 0)
+		chunk_ended(session);
+}
+
+void
+content_take_chunk(struct session *session, struct span *in)
+{
+	struct transaction *t = session->transaction;
+	struct span bytes = span_first(*in, in->len < session->chunk_left ?
+						in->len : (size_t)session->chunk_left);
+
+	*in = span_skip(*in, bytes.len);
+	session->chunk_left -= bytes.len;
+	if (bytes.len > 0) {
+		bdat_stream_add(&t->content.chunks, bytes);
+		content_add(t, bytes);
+	}
+	if (session->chunk_left == 0 && session->waits == 0)
+		chunk_ended(session);
+}
+
+/* --- judging --- */
+
+static bool
+content_is_bare(const struct transaction *t)
+{
+	/* BDAT passes octets on as they are; delivery makes line ends of them */
+	if (t->session->settings->bare_newline == BARE_NEWLINE_NORMALISE)
+		return false;
+	return t->is_chunked ? t->content.chunks.has_bare : t->content.data.has_bare;
+}
+
+/* Where what began as a header is none, there is no telling how long it is. */
+static bool
+header_is_too_big(const struct transaction *t)
+{
+	return !t->header.is_malformed &&
+	       (t->header.is_too_big ||
+		t->header.octets > t->session->settings->header_octets_max);
+}
+
+enum reason
+content_judge(const struct transaction *t, struct buffer *detail)
+{
+	const struct session_settings *settings = t->session->settings;
+	const struct line_facts *facts = content_facts(t);
+	unsigned hops = t->header.counts[HEADER_RECEIVED];
+
+	if (t->is_too_big) {
+		(void)buffer_printf(detail, "more than %llu octets",
+				    (unsigned long long)settings->message_octets_max);
+		return REASON_MESSAGE_SIZE;
+	}
+	if (content_is_bare(t)) {
+		(void)buffer_append_text(detail, "a CR or LF stands alone");
+		return REASON_MESSAGE_BARE_CRLF;
+	}
+	if (facts->has_nul) {
+		(void)buffer_append_text(detail, "a NUL octet");
+		return REASON_MESSAGE_NUL;
+	}
+	if (facts->longest > TEXT_LINE_MAX) {
+		(void)buffer_printf(detail, "a line of %zu octets", facts->longest);
+		return REASON_MESSAGE_LINE;
+	}
+	if (header_is_too_big(t)) {
+		(void)buffer_printf(detail, "the header has more than %llu octets",
+				    (unsigned long long)settings->header_octets_max);
+		return REASON_MESSAGE_HEADER;
+	}
+	if (hops > settings->hops_max || t->header.own_hops > LOCAL_HOPS_MAX) {
+		(void)buffer_printf(detail, "%u Received fields, %u of them ours", hops,
+				    t->header.own_hops);
+		return REASON_MESSAGE_LOOP;
+	}
+	return REASON_NONE;
+}

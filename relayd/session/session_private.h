@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * What the files of this folder share: the server, its sessions and their transactions.
+ *
+ * Who may end what: nothing here frees a session while one of its functions runs. A session
+ * is told to end (session_end), says its last words, and is freed when its stream tells that
+ * they left, or that the client did. A transaction whose message is with the commit thread
+ * outlives its session if it must.
+ */
+#ifndef RELAYD_SESSION_SESSION_PRIVATE_H
+#define RELAYD_SESSION_SESSION_PRIVATE_H
+
+#include "base/id.h"
+#include "net/stream.h"
+#include "session/connection_limits.h"
+#include "session/session.h"
+#include "smtp/command_line.h"
+#include "smtp/data_stream.h"
+#include "smtp/header_block.h"
+#include "smtp/reply.h"
+
+#define SESSION_INPUT_MAX   COMMAND_LINE_MAX
+#define SESSION_OUTPUT_MAX  65536 /* octets of replies that a client may leave untaken */
+#define SESSION_OUTPUT_FULL 16384 /* from here on no more commands until it takes some */
+#define SESSION_ENDING_MS   10000 /* how long a client may take to read the last reply */
+#define USELESS_MAX	    100	  /* commands that lead nowhere, between two messages */
+#define PROGRESS_OCTETS	    1024  /* of a message, that count as a sign of life */
+#define DETAIL_MAX	    4096
+
+/* Where a session stands: the columns of the command table. */
+enum session_state {
+	STATE_CONNECTED, /* no EHLO or HELO yet */
+	STATE_READY,
+	STATE_MAIL,   /* MAIL was accepted, no recipient yet */
+	STATE_RCPT,   /* at least one recipient was accepted */
+	STATE_CHUNKS, /* BDAT has begun; the last chunk is still to come */
+	STATE_COUNT,
+	STATE_SAME = STATE_COUNT, /* "then" of commands that change nothing */
+};
+
+/* What the next octets are. */
+enum session_input {
+	INPUT_COMMAND,
+	INPUT_SKIP_LINE, /* the rest of a line that was too long */
+	INPUT_DATA,
+	INPUT_CHUNK,
+	INPUT_SKIP_CHUNK, /* a chunk that is refused, whose refusal follows it */
+};
+
+/* Why nothing is read at the moment; several may hold. */
+enum session_wait {
+	WAIT_TARPIT = 1, /* session->held leaves when the timer fires */
+	WAIT_SPOOL = 2,	 /* the spool has enough to write */
+	WAIT_COMMIT = 4, /* the message is on its way to the disk */
+	WAIT_OUTPUT = 8, /* the client does not take its replies */
+};
+
+struct recipient {
+	struct address address;
+	struct span orcpt;
+	uint32_t notify;
+	uint32_t number; /* of the attempt within the transaction, from 1 */
+	struct verdict verdict;
+	struct span detail; /* in monitor mode: what it would have been refused for */
+};
+
+/* MAIL to its end. All it refers to is in its arena. */
+struct transaction {
+	struct session_server *server; /* NULL: gone, before the commit was done */
+	struct session *session;
+	struct arena arena;
+	char id[ID_SIZE];
+	struct address sender;
+	struct span envid;
+	enum envelope_ret ret;
+	enum envelope_body body;
+	bool is_smtputf8;
+	bool needs_tls;
+	uint64_t declared_octets; /* SIZE; 0: not given */
+
+	struct recipient *recipients; /* the accepted ones */
+	uint32_t recipient_count;
+	uint32_t recipient_room;
+	uint32_t attempts; /* recipients that were decided, accepted or not */
+
+	/* the content, once DATA or BDAT was accepted */
+	struct spool_draft *draft;
+	union {
+		struct data_stream data;
+		struct bdat_stream chunks;
+	} content;
+	struct header_block header;
+	struct span header_from; /* for the record: the address, or the field as it is */
+	struct span message_id;
+	bool has_content;
+	bool is_chunked;
+	bool is_too_big;	/* more than the connector takes; the rest is dropped */
+	bool wants_header;	/* header_block_add has not had enough */
+	bool is_committing;	/* the message is on its way to the disk */
+	struct envelope envelope; /* once it is */
+};
+
+struct session {
+	struct stream stream;
+	struct loop_timer timer;
+	struct list link;     /* in the server's sessions */
+	struct list recorded; /* in the server's list of those that recorded in this turn */
+	struct session *next_spare;
+	struct session_server *server;
+	const struct session_settings *settings;
+	struct session_figures *figures; /* NULL: no connector */
+	struct transaction *transaction;
+	size_t connector;
+	struct ip_endpoint peer;
+	struct ip_endpoint local;
+	char id[ID_SESSION_LEN + 1];
+	uint32_t transactions; /* begun so far */
+	uint32_t errors;
+	uint32_t useless; /* commands since the last message */
+	int64_t opened_ms;
+	int64_t alive_ms; /* when the client last did what it is here for */
+	uint64_t progress_octets; /* of the message, since then */
+	uint64_t chunk_left;
+	char *held; /* a negative reply that waits in the tarpit */
+	size_t held_len;
+	size_t behind; /* octets received behind the command that is being run */
+	enum session_state state;
+	enum session_input input;
+	unsigned waits;		      /* of enum session_wait */
+	enum reply_id chunk_refusal;  /* said behind INPUT_SKIP_CHUNK */
+	bool chunk_is_last;
+	bool skip_has_cr; /* INPUT_SKIP_LINE: the last octet was CR */
+	bool is_ending;	  /* its last words are written */
+	bool is_gone;	  /* its connection is given back; a commit is still under way */
+	bool is_counted;  /* in the connection limits */
+	bool is_esmtp;
+	unsigned char helo_len;
+	char helo[DOMAIN_MAX];
+};
+
+/* What the sessions of a connector say again and again. */
+struct connector_texts {
+	struct span hello;     /* the reply to EHLO */
+	struct span own_token; /* what our own Received fields hold */
+};
+
+struct session_server {
+	struct session_environment environment;
+	struct loop_hook hook;
+	struct list sessions;
+	struct session *spares; /* closed sessions, kept for the next clients */
+	struct list recorded;
+	size_t session_count;
+	size_t spare_count;
+	struct connector_texts *texts; /* of each connector */
+	struct arena arena;
+	struct buffer reply;  /* the one being written */
+	struct buffer detail; /* of the record being written */
+	struct buffer scratch;
+	struct buffer state; /* of the message being committed */
+	bool drains_at_once;
+};
+
+/* --- session.c: the connection --- */
+
+extern const struct stream_events session_stream_events;
+
+void session_timer_expired(struct loop_timer *timer);
+
+/* Begin: greet, and wait for the first command. */
+void session_greet(struct session *session);
+
+/* Send one whole reply; a negative one waits in the tarpit if there is one. */
+void session_send(struct session *session, struct span reply);
+
+/* Send an entry of the table. */
+void session_say(struct session *session, enum reply_id reply);
+
+/* The same for what the client did wrong: counted, and too many end the session. */
+void session_protest(struct session *session, enum reply_id reply);
+
+/*
+ * A reply of policy, " [id]" at its end unless id is empty; lives in the server's reply buffer
+ * until the next reply is made.
+ */
+struct span session_reply_make(struct session *session, const struct reason_reply *entry,
+			       struct span id);
+
+/* What the reason answers in our style; NULL: nothing. */
+const struct reason_reply *session_reason(const struct session *session, enum reason reason);
+
+/* Say the last words, if not empty, and close; what was accepted so far ends for the reason. */
+void session_end(struct session *session, enum reason reason, struct span last_words);
+
+/* The same with the words of the reason itself, recorded as a `connect` event. */
+void session_turn_away(struct session *session, enum reason reason, const char *detail);
+
+void session_wait(struct session *session, enum session_wait wait);
+void session_go_on(struct session *session, enum session_wait wait);
+
+/* Worker stops: end the session, unless it is in a transaction. */
+void session_drain(struct session *session);
+
+/* One more protocol error; false when that was one too many, and the session ends. */
+bool session_count_error(struct session *session);
+
+/* One more command that leads nowhere; beyond USELESS_MAX each is a protocol error. */
+bool session_may_dawdle(struct session *session);
+
+/* The client is alive and at work. */
+void session_note_life(struct session *session);
+
+/* --- session_record.c: the audit trail --- */
+
+struct audit_session session_audit(const struct session *session);
+
+/* One attempt's end. id: the attempt's; to: empty for none. */
+void session_record(struct session *session, const struct transaction *transaction,
+		    const char *id, struct span to, const struct verdict *verdict,
+		    struct span reply, struct span detail);
+
+void session_record_connect(struct session *session, enum reason reason, struct span reply,
+			    struct span detail);
+
+/* --- session_server.c --- */
+
+/* Its stream is closed: give back what it holds, the struct itself included. */
+void session_release(struct session *session);
+
+/* --- command_table.c --- */
+
+/* Run one command line, given without CRLF. */
+void session_run_command(struct session *session, struct span line);
+
+/* Each returns true when the command succeeded and the session is in its next state. */
+bool command_ehlo(struct session *session, struct span argument);
+bool command_helo(struct session *session, struct span argument);
+bool command_mail(struct session *session, struct span argument);
+bool command_rcpt(struct session *session, struct span argument);
+bool command_data(struct session *session, struct span argument);
+bool command_bdat(struct session *session, struct span argument);
+bool command_rset(struct session *session, struct span argument);
+bool command_noop(struct session *session, struct span argument);
+bool command_quit(struct session *session, struct span argument);
+bool command_vrfy(struct session *session, struct span argument);
+bool command_expn(struct session *session, struct span argument);
+bool command_help(struct session *session, struct span argument);
+bool command_starttls(struct session *session, struct span argument);
+bool command_auth(struct session *session, struct span argument);
+
+/* --- transaction.c --- */
+
+/* MAIL was well formed: begin. Everything is copied. */
+struct transaction *transaction_begin(struct session *session,
+				      const struct mail_argument *mail);
+
+/*
+ * Decide an attempt by what is known now. When it is refused or deferred: record it, answer,
+ * true. Without a recipient (NULL) only what need not wait for one is answered. Else *verdict
+ * admits it so far.
+ */
+bool attempt_is_refused(struct transaction *transaction, uint32_t number,
+			const struct address *recipient, enum stage upto,
+			struct verdict *verdict);
+
+/* Record and answer an attempt that ends for a reason of our own. recipient may be empty. */
+void attempt_refuse_for(struct transaction *transaction, uint32_t number,
+			struct span recipient, enum reason reason, struct span detail);
+
+/* Keep an accepted recipient. */
+void transaction_add(struct transaction *transaction, const struct rcpt_argument *rcpt,
+		     uint32_t number, const struct verdict *verdict);
+
+/* Its content is complete: judge it, and make it durable if it passes. */
+void transaction_complete(struct transaction *transaction);
+
+/*
+ * The session's transaction, if there is one, comes to nothing: each accepted recipient is
+ * recorded with the reason and what was replied (may be empty). One that is being committed
+ * is left to its fate.
+ */
+void session_abandon(struct session *session, enum reason reason, struct span reply);
+
+/* The server goes away. What is being committed then will not be taken. */
+void transaction_detach(struct transaction *transaction);
+
+/* Free it and all it holds; the session has none then. */
+void transaction_free(struct transaction *transaction);
+
+/* --- content.c: the octets of a message --- */
+
+/* Open the draft and put our Received field in front. */
+void content_begin(struct transaction *transaction, bool is_chunked);
+
+/* Give up what was received; the transaction goes on being one without content. */
+void content_reset(struct transaction *transaction);
+
+/* A chunk of that many octets comes; it is over at once when it has none. */
+void content_begin_chunk(struct session *session, const struct bdat_argument *bdat);
+
+/* Take what belongs to the message off the front. */
+void content_take_data(struct session *session, struct span *in);
+void content_take_chunk(struct session *session, struct span *in);
+
+/* Octets of the message so far, without our Received field; 0: none. */
+uint64_t content_octets(const struct transaction *transaction);
+
+/* What is wrong with the complete content, explained in detail; REASON_NONE: nothing. */
+enum reason content_judge(const struct transaction *transaction, struct buffer *detail);
+
+#endif

@@ -1,0 +1,339 @@
+/* SPDX-License-Identifier: ISC */
+/*
+ * A worker's sessions: which connector a client lands on, whether there is room for it, and
+ * what all sessions share. Also the promise that no reply leaves before its record is with the
+ * kernel: a hook at the end of each turn, before the streams send.
+ */
+#include "session/session_private.h"
+
+#include "base/memory.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define SPARES_MAX	  256 /* closed sessions whose memory is kept */
+#define REPLY_OCTETS_MAX  8192
+#define SCRATCH_OCTETS_MAX (ENVELOPE_OCTETS_MAX + 65536)
+
+/* Those who land on no connector are told so under these. */
+static const struct session_settings nobody = { .inactivity_ms = 10000 };
+
+/* --- the end of a turn --- */
+
+/*
+ * The records of this turn are not with the kernel. What these sessions would have said must
+ * not be said; they are told to come back.
+ */
+static void
+sessions_take_back(struct session_server *server)
+{
+	static const struct reply trouble = { 421, { 4, 3, 0 }, "Local trouble, try again later" };
+	static const struct span no_id;
+	struct list failed, *link;
+
+	list_init(&failed);
+	while ((link = list_take_first(&server->recorded)) != NULL)
+		list_append(&failed, link);
+	while ((link = list_take_first(&failed)) != NULL) {
+		struct session *session = LIST_OWNER(link, struct session, recorded);
+
+		stream_forget_unsent(&session->stream);
+		free(session->held);
+		session->held = NULL;
+		session->is_ending = false;
+		buffer_clear(&server->reply);
+		(void)reply_append(&server->reply, &trouble, no_id);
+		session_end(session, REASON_AUDIT_TROUBLE, buffer_span(&server->reply));
+	}
+}
+
+static void
+server_turn_ends(struct loop_hook *hook)
+{
+	struct session_server *server = LIST_OWNER(hook, struct session_server, hook);
+	bool is_written = audit_flush(server->environment.audit);
+
+	if (list_is_empty(&server->recorded))
+		return;
+	if (!is_written) {
+		sessions_take_back(server);
+		return;
+	}
+	while (list_take_first(&server->recorded) != NULL)
+		;
+}
+
+/* --- the server --- */
+
+/* "Keywords" of EHLO, RFC 5321 s.4.1.1.1; docs/smtp.md says where each is defined. */
+static struct span
+hello_make(struct session_server *server, const struct session_settings *settings)
+{
+	struct buffer *line = &server->scratch;
+	struct buffer *out = &server->reply;
+	static const char *const keywords[] = { "PIPELINING", "8BITMIME", "SMTPUTF8",
+						"ENHANCEDSTATUSCODES", "DSN", "CHUNKING" };
+
+	buffer_clear(out);
+	(void)reply_append_line(out, 250, settings->hostname, false);
+	for (size_t i = 0; i < ARRAY_LEN(keywords); i++)
+		(void)reply_append_line(out, 250, span_of(keywords[i]), false);
+	buffer_clear(line);
+	(void)buffer_printf(line, "SIZE %llu", (unsigned long long)settings->message_octets_max);
+	(void)reply_append_line(out, 250, buffer_span(line), false);
+	if (settings->recipients_max != 0) {
+		buffer_clear(line);
+		(void)buffer_printf(line, "LIMITS RCPTMAX=%u", settings->recipients_max);
+		(void)reply_append_line(out, 250, buffer_span(line), false);
+	}
+	(void)reply_append_line(out, 250, span_of("HELP"), true);
+	return arena_copy(&server->arena, buffer_span(out));
+}
+
+static struct span
+own_token_make(struct session_server *server, const struct session_settings *settings)
+{
+	buffer_clear(&server->scratch);
+	(void)received_by_append(&server->scratch, settings->hostname);
+	return arena_copy(&server->arena, buffer_span(&server->scratch));
+}
+
+struct session_server *
+session_server_new(const struct session_environment *environment)
+{
+	struct session_server *server = memory_new(sizeof(*server));
+	size_t count = policy_connector_count(environment->policy);
+
+	server->environment = *environment;
+	list_init(&server->sessions);
+	list_init(&server->recorded);
+	arena_init(&server->arena, 0);
+	buffer_init(&server->reply, REPLY_OCTETS_MAX);
+	buffer_init(&server->detail, DETAIL_MAX);
+	buffer_init(&server->scratch, SCRATCH_OCTETS_MAX);
+	buffer_init(&server->state, SPOOL_STATE_MAX);
+	server->texts = arena_new_array(&server->arena, count, sizeof(*server->texts));
+	for (size_t i = 0; i < count; i++) {
+		const struct session_settings *settings = &environment->connectors[i];
+
+		server->texts[i].hello = hello_make(server, settings);
+		server->texts[i].own_token = own_token_make(server, settings);
+	}
+	server->hook.run = server_turn_ends;
+	loop_hook_add(environment->loop, &server->hook);
+	return server;
+}
+
+void
+session_server_free(struct session_server **server)
+{
+	struct session_server *s = *server;
+	struct list *link, *next;
+
+	if (s == NULL)
+		return;
+	for (link = s->sessions.next; link != &s->sessions; link = next) {
+		struct session *session = LIST_OWNER(link, struct session, link);
+
+		next = link->next;
+		stream_close(&session->stream);
+		if (session->transaction != NULL)
+			transaction_detach(session->transaction);
+		session_release(session);
+	}
+	while (s->spares != NULL) {
+		struct session *spare = s->spares;
+
+		s->spares = spare->next_spare;
+		free(spare);
+	}
+	loop_hook_remove(s->environment.loop, &s->hook);
+	buffer_reset(&s->reply);
+	buffer_reset(&s->detail);
+	buffer_reset(&s->scratch);
+	buffer_reset(&s->state);
+	arena_reset(&s->arena);
+	free(s);
+	*server = NULL;
+}
+
+void
+session_server_drain(struct session_server *server, bool at_once)
+{
+	struct list *link, *next;
+
+	server->drains_at_once |= at_once;
+	if (!at_once)
+		return;
+	for (link = server->sessions.next; link != &server->sessions; link = next) {
+		next = link->next;
+		session_drain(LIST_OWNER(link, struct session, link));
+	}
+}
+
+size_t
+session_server_count(const struct session_server *server)
+{
+	return server->session_count;
+}
+
+/* --- clients come and go --- */
+
+static struct session *
+session_new(struct session_server *server)
+{
+	struct session *session = server->spares;
+
+	if (session == NULL) {
+		session = memory_new(sizeof(*session));
+	} else {
+		server->spares = session->next_spare;
+		server->spare_count--;
+		memset(session, 0, sizeof(*session));
+	}
+	session->server = server;
+	session->settings = &nobody;
+	session->connector = NO_CONNECTOR;
+	session->timer.expired = session_timer_expired;
+	list_init(&session->recorded);
+	list_append(&server->sessions, &session->link);
+	server->session_count++;
+	id_session(atomic_fetch_add_explicit(server->environment.session_serial, 1,
+					     memory_order_relaxed),
+		   session->id);
+	return session;
+}
+
+/* Back to the spares; the stream is closed and there is no transaction. */
+static void
+session_free(struct session *session)
+{
+	struct session_server *server = session->server;
+
+	list_remove(&session->recorded);
+	list_remove(&session->link);
+	server->session_count--;
+	if (server->spare_count == SPARES_MAX) {
+		free(session);
+		return;
+	}
+	session->next_spare = server->spares;
+	server->spares = session;
+	server->spare_count++;
+}
+
+static void
+connection_give_back(struct session *session)
+{
+	const struct session_environment *environment = &session->server->environment;
+
+	loop_timer_cancel(environment->loop, &session->timer);
+	free(session->held);
+	session->held = NULL;
+	session->is_ending = true;
+	session->is_gone = true;
+	if (!session->is_counted)
+		return;
+	atomic_fetch_sub_explicit(&session->figures->sessions_open, 1, memory_order_relaxed);
+	if (environment->limits != NULL)
+		connection_limits_release(environment->limits, environment->slot,
+					  session->settings->name, &session->peer.ip);
+}
+
+void
+session_release(struct session *session)
+{
+	if (!session->is_gone)
+		connection_give_back(session);
+	if (session->transaction == NULL)
+		session_free(session);
+}
+
+/* Is there room for one more? Counts it if so. */
+static enum reason
+connection_admit(struct session *session)
+{
+	const struct session_environment *environment = &session->server->environment;
+	const struct session_settings *settings = session->settings;
+	enum connection_room room = CONNECTION_TAKEN;
+
+	if (environment->limits != NULL)
+		room = connection_limits_take(environment->limits, environment->slot,
+					      settings->name, &session->peer.ip,
+					      settings->connections_max,
+					      settings->connections_per_source_max);
+	if (room != CONNECTION_TAKEN) {
+		atomic_fetch_add_explicit(&session->figures->connections_refused, 1,
+					  memory_order_relaxed);
+		return room == CONNECTION_LIMIT ? REASON_CONNECTION_LIMIT :
+						  REASON_CONNECTION_SOURCE_LIMIT;
+	}
+	session->is_counted = true;
+	atomic_fetch_add_explicit(&session->figures->sessions, 1, memory_order_relaxed);
+	atomic_fetch_add_explicit(&session->figures->sessions_open, 1, memory_order_relaxed);
+	return REASON_NONE;
+}
+
+/*
+ * Did the client speak before it was greeted? Whoever does that reads no replies (RFC 5321
+ * s.4.3.1): a robot, or another protocol.
+ */
+static bool
+client_spoke_early(int fd)
+{
+	char octet;
+
+	return recv(fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
+}
+
+/* Choose the connector and begin, or turn the client away. */
+static void
+session_begin(struct session *session, bool spoke_early)
+{
+	const struct session_environment *environment = &session->server->environment;
+	enum reason reason;
+
+	session->connector = policy_connector_find(environment->policy, &session->local,
+						   &session->peer.ip);
+	if (session->connector == NO_CONNECTOR) {
+		session_turn_away(session, REASON_CONNECTION_NO_CONNECTOR,
+				  "no connector serves this client here");
+		return;
+	}
+	session->settings = &environment->connectors[session->connector];
+	session->figures = &environment->figures[session->connector];
+	reason = connection_admit(session);
+	if (reason != REASON_NONE)
+		session_turn_away(session, reason, "too many connections");
+	else if (session->server->drains_at_once)
+		session_turn_away(session, REASON_SESSION_SHUTDOWN, "stopping");
+	else if (spoke_early)
+		session_turn_away(session, REASON_SESSION_EARLY_TALKER,
+				  "spoke before it was greeted");
+	else
+		session_greet(session);
+}
+
+void
+session_server_take(struct session_server *server, int fd, const struct ip_endpoint *peer,
+		    const struct ip_endpoint *local)
+{
+	struct session *session = session_new(server);
+	struct fault fault;
+
+	session->peer = *peer;
+	session->local = *local;
+	if (!stream_accept(&session->stream, server->environment.loop, fd,
+			   &session_stream_events, SESSION_INPUT_MAX, SESSION_OUTPUT_MAX,
+			   &fault)) {
+		log_error(server->environment.log, "cannot serve a client: %s",
+			  fault_text(&fault));
+		(void)close(fd);
+		session_free(session);
+		return;
+	}
+	session_begin(session, client_spoke_early(fd));
+}
