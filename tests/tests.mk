@@ -2,7 +2,7 @@
 # Every folder of tests says what it holds in its own tests.mk: unit suites are check_PROGRAMS
 # and stand in TESTS; tests of the whole program are scripts in SYSTEM_TESTS.
 SYSTEM_TESTS =
-EXTRA_DIST += tests/suite.h tests/lint.mk tests/node/package.json tests/node/package-lock.json
+EXTRA_DIST += tests/suite.h tests/lint.mk
 
 include tests/layers/tests.mk
 include tests/base/tests.mk

@@ -45,6 +45,7 @@ loop_new(struct fault *fault)
 	loop->epoll_fd = -1;
 	loop->wake_fd = -1;
 	atomic_init(&loop->posted, NULL);
+	list_init(&loop->work);
 	list_init(&loop->hooks);
 	list_init(&loop->dirty);
 	list_init(&loop->ready);
@@ -272,6 +273,47 @@ loop_call_cancel(struct loop *loop, struct loop_call *call)
 	return calls_remove(&loop->running, call) || calls_remove(&loop->taken, call);
 }
 
+/* --- work -------------------------------------------------------------------------- */
+
+void
+loop_work_add(struct loop *loop, struct loop_work *work, bool is_urgent)
+{
+	if (work->is_queued)
+		return;
+	work->is_queued = true;
+	if (is_urgent)
+		list_prepend(&loop->work, &work->link);
+	else
+		list_append(&loop->work, &work->link);
+}
+
+void
+loop_work_cancel(struct loop_work *work)
+{
+	if (!work->is_queued)
+		return;
+	work->is_queued = false;
+	list_remove(&work->link);
+}
+
+static void
+loop_run_work(struct loop *loop)
+{
+	if (list_is_empty(&loop->work))
+		return;
+	int64_t until_ns = clock_monotonic_ns() + LOOP_WORK_MS * INT64_C(1000000);
+	struct list *link;
+
+	while ((link = list_take_first(&loop->work)) != NULL) {
+		struct loop_work *work = LIST_OWNER(link, struct loop_work, link);
+
+		work->is_queued = false;
+		work->run(work);
+		if (clock_monotonic_ns() >= until_ns)
+			break;
+	}
+}
+
 /* --- hooks ------------------------------------------------------------------------- */
 
 void
@@ -312,7 +354,7 @@ loop_wait_ms(struct loop *loop, int asked_ms)
 	int64_t next_ms, left_ms;
 
 	if (!list_is_empty(&loop->dirty) || !list_is_empty(&loop->ready) ||
-	    loop->taken != NULL ||
+	    !list_is_empty(&loop->work) || loop->taken != NULL ||
 	    atomic_load_explicit(&loop->posted, memory_order_relaxed) != NULL)
 		return 0;
 	next_ms = asked_ms == 0 ? WHEEL_NEVER : wheel_next_ms(&loop->wheel);
@@ -340,6 +382,7 @@ loop_turn(struct loop *loop, int wait_ms)
 	loop_run_posted(loop);
 	loop_run_events(loop);
 	loop_run_timers(loop);
+	loop_run_work(loop);
 	loop_run_hooks(loop);
 	stream_flush_dirty(loop);
 }

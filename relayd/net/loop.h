@@ -3,7 +3,8 @@
  * The event loop of a process: epoll, timers, and the order of work inside one turn:
  *
  *   1. wait, note the time once
- *   2. run posted calls, the handlers of readable and writable descriptors, due timers
+ *   2. run posted calls, the handlers of readable and writable descriptors, due timers, then
+ *      some of the queued work
  *   3. run the end-of-turn hooks in the order in which they were added (the audit trail
  *      writes the turn's records here)
  *   4. send what streams have to say
@@ -46,6 +47,16 @@ struct loop_call {
 	void (*run)(struct loop_call *call);
 	struct loop_call *next; /* private */
 	bool is_posted;		/* private; only the loop's thread may look */
+};
+
+/*
+ * Work that takes much of the processor, such as a step of a TLS handshake; embedded by its
+ * owner, who zeroes it.
+ */
+struct loop_work {
+	void (*run)(struct loop_work *work);
+	struct list link; /* private */
+	bool is_queued;	  /* private; see loop_work_is_queued */
 };
 
 /* Work at the end of every turn; embedded by its owner. */
@@ -105,6 +116,24 @@ void loop_post(struct loop *loop, struct loop_call *call);
 
 /* Take a posted call back, in the loop's thread. False when it was not posted or has run. */
 bool loop_call_cancel(struct loop *loop, struct loop_call *call);
+
+/*
+ * Have the work run when the small things of a turn are done. Each turn runs one piece, and
+ * more until LOOP_WORK_MS have passed; the rest waits for the next turn, so that however much
+ * is queued, whoever wants little of the loop waits for no more than that and one piece.
+ * Urgent work goes before all other. Nothing happens when it is queued already.
+ */
+#define LOOP_WORK_MS 1
+void loop_work_add(struct loop *loop, struct loop_work *work, bool is_urgent);
+
+/* Take it back; harmless when it is not queued. */
+void loop_work_cancel(struct loop_work *work);
+
+static inline bool
+loop_work_is_queued(const struct loop_work *work)
+{
+	return work->is_queued;
+}
 
 void loop_hook_add(struct loop *loop, struct loop_hook *hook);
 void loop_hook_remove(struct loop *loop, struct loop_hook *hook);

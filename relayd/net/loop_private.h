@@ -11,6 +11,7 @@
 
 #define LOOP_BATCH_MAX	    256	  /* events taken from the kernel at once */
 #define LOOP_SCRATCH_OCTETS 65536 /* the most that a stream reads at once */
+#define LOOP_RECORD_OCTETS  16384
 
 struct stream;
 
@@ -21,6 +22,8 @@ struct loop {
 	int64_t monotonic_ms;
 	int64_t wall_ms;
 	struct wheel wheel;
+
+	struct list work; /* what is queued */
 
 	struct list hooks;
 	struct list *hook_next; /* the hook that runs after the present one */
@@ -43,7 +46,8 @@ struct loop {
 	size_t lingering_count;
 	struct stream *busy; /* whose callback runs; NULL as soon as that closes it */
 	struct output_pool pool;
-	char scratch[LOOP_SCRATCH_OCTETS];
+	char scratch[LOOP_SCRATCH_OCTETS]; /* while reading: received; while sending: sealed */
+	char record[LOOP_RECORD_OCTETS];   /* plain text that TLS gathers for one record */
 };
 
 /* In stream.c: serve the streams in loop->ready, and those in loop->dirty. */

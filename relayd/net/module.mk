@@ -12,4 +12,7 @@ relayd_libnet_a_SOURCES = \
 	%D%/output.c %D%/output.h \
 	%D%/proxy_header.c %D%/proxy_header.h \
 	%D%/stream.c %D%/stream.h %D%/stream_private.h \
+	%D%/tls.h %D%/tls_private.h \
+	%D%/tls_client.c %D%/tls_context.c %D%/tls_facts.c %D%/tls_files.c \
+	%D%/tls_server.c %D%/tls_stream.c %D%/tls_ticket.c \
 	%D%/wheel.c %D%/wheel.h

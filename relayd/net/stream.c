@@ -72,6 +72,13 @@ socket_has_unread(const struct stream *stream)
 	return false; /* epoll knows */
 }
 
+static bool
+socket_has_unsent(const struct stream *stream)
+{
+	(void)stream;
+	return false; /* what it took is the kernel's */
+}
+
 static void
 socket_release(struct stream *stream)
 {
@@ -82,6 +89,7 @@ static const struct stream_layer socket_layer = {
 	.read = socket_read,
 	.write = socket_write,
 	.has_unread = socket_has_unread,
+	.has_unsent = socket_has_unsent,
 	.release = socket_release,
 };
 
@@ -104,6 +112,12 @@ stream_mark_dirty(struct stream *stream)
 		list_append(&stream->loop->dirty, &stream->dirty);
 }
 
+void
+stream_layer_flush(struct stream *stream)
+{
+	stream_mark_dirty(stream);
+}
+
 static void
 stream_mark_ready(struct stream *stream)
 {
@@ -121,6 +135,12 @@ static void
 stream_want_no(struct stream *stream, unsigned events)
 {
 	loop_watch_set(stream->loop, &stream->watch, stream->watch.wanted & ~events);
+}
+
+static bool
+stream_has_unsent(const struct stream *stream)
+{
+	return stream->output.octets > 0 || stream->layer->has_unsent(stream);
 }
 
 /*
@@ -178,13 +198,14 @@ stream_has_room(const struct stream *stream)
 
 /*
  * Give the owner what it had not taken and the new bytes, keep what it leaves. False when it
- * closed the stream. While it looks at the kept bytes they belong to nobody else, so that
+ * closed the stream, or that had to be. While it looks at the kept bytes they belong to nobody else, so that
  * they outlive even the stream.
  */
 static bool
 stream_hand_over(struct stream *stream, struct span fresh)
 {
 	struct loop *loop = stream->loop;
+	const struct stream_layer *layer = stream->layer;
 	struct buffer held = stream->input;
 	struct span all = fresh;
 
@@ -202,6 +223,11 @@ stream_hand_over(struct stream *stream, struct span fresh)
 		return false;
 	}
 	assert(taken <= all.len);
+	if (stream->layer != layer && taken < all.len) {
+		buffer_reset(&held);
+		stream_break(stream, EPROTO);
+		return false;
+	}
 	if (held.len == 0) {
 		(void)buffer_append(&held, span_skip(fresh, taken));
 		assert(!held.is_over);
@@ -245,6 +271,10 @@ stream_read(struct stream *stream)
 			room = stream->input_max - stream->input.len;
 		enum stream_io status = stream->layer->read(stream, loop->scratch, room, &got);
 
+		if (status == STREAM_IO_LATER) {
+			stream_want_no(stream, LOOP_READ);
+			return;
+		}
 		if (status == STREAM_IO_AGAIN && stream->state != STATE_MUTE)
 			break;
 		if (status != STREAM_IO_DONE) {
@@ -319,7 +349,7 @@ stream_send(struct stream *stream)
 	struct iovec pieces[STREAM_PIECES_MAX];
 	size_t sent_this_turn = 0;
 
-	while (stream->output.octets > 0) {
+	while (stream_has_unsent(stream)) {
 		int count = output_pieces(&stream->output, pieces, STREAM_PIECES_MAX);
 		size_t offered = 0, sent = 0;
 
@@ -332,6 +362,10 @@ stream_send(struct stream *stream)
 			return false;
 		}
 		output_consume(&stream->output, &stream->loop->pool, sent);
+		if (status == STREAM_IO_LATER) {
+			stream_want_no(stream, LOOP_WRITE);
+			return true;
+		}
 		if (status == STREAM_IO_AGAIN || sent < offered) {
 			stream_want(stream, LOOP_WRITE);
 			return true;
@@ -375,9 +409,10 @@ stream_drained(struct stream *stream)
 {
 	struct loop *loop = stream->loop;
 
+	stream->owes_drained = false;
 	callback_begin(stream);
 	stream->events->drained(stream);
-	if (callback_left_open(loop) && stream->output.octets == 0)
+	if (callback_left_open(loop) && !stream_has_unsent(stream))
 		stream_want_no(stream, LOOP_WRITE);
 }
 
@@ -385,8 +420,6 @@ stream_drained(struct stream *stream)
 static void
 stream_flush(struct stream *stream)
 {
-	bool had_output = stream->output.octets > 0;
-
 	if (stream->state == STATE_CONNECTING)
 		return;
 	if (stream->state == STATE_BROKEN) {
@@ -395,13 +428,13 @@ stream_flush(struct stream *stream)
 	}
 	if (!stream_send(stream))
 		return;
-	bool is_drained = stream->output.octets == 0;
+	bool is_drained = !stream_has_unsent(stream);
 
 	if (stream->closes_when_drained && is_drained)
 		stream_close_in_order(stream);
 	else if (stream->state == STATE_ENDING)
 		stream_finish(stream, STREAM_CLOSED_BY_PEER);
-	else if (is_drained && had_output && stream->events->drained != NULL)
+	else if (is_drained && stream->owes_drained && stream->events->drained != NULL)
 		stream_drained(stream);
 	else if (is_drained)
 		stream_want_no(stream, LOOP_WRITE);
@@ -555,6 +588,7 @@ stream_write(struct stream *stream, struct span bytes)
 		return false;
 	}
 	output_append(&stream->output, &stream->loop->pool, bytes);
+	stream->owes_drained |= bytes.len > 0;
 	stream_mark_dirty(stream);
 	return true;
 }
@@ -565,11 +599,19 @@ stream_unsent(const struct stream *stream)
 	return stream->output.octets;
 }
 
+size_t
+stream_unread(const struct stream *stream)
+{
+	return stream->input.len;
+}
+
 void
 stream_forget_unsent(struct stream *stream)
 {
-	if (stream->state != STATE_CLOSED)
-		output_reset(&stream->output, &stream->loop->pool);
+	if (stream->state == STATE_CLOSED)
+		return;
+	output_reset(&stream->output, &stream->loop->pool);
+	stream->owes_drained = false;
 }
 
 void

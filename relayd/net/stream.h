@@ -67,6 +67,7 @@ struct stream {
 	unsigned char state;
 	bool is_paused;
 	bool closes_when_drained;
+	bool owes_drained; /* something was written since drained was called last */
 };
 
 /*
@@ -95,6 +96,12 @@ bool stream_write(struct stream *stream, struct span bytes);
 
 /* How many octets wait to be sent: a writer of large data pauses by it. */
 size_t stream_unsent(const struct stream *stream);
+
+/*
+ * How many octets were received and not taken. Not within received, where what is there was
+ * the argument. Before STARTTLS it must be 0 (RFC 3207 s.4.2; CVE-2011-0411 and its kin).
+ */
+size_t stream_unread(const struct stream *stream);
 
 /* Drop what waits to be sent (a reply whose record could not be written). */
 void stream_forget_unsent(struct stream *stream);

@@ -518,6 +518,107 @@ START_TEST(hooks_run_every_turn_in_order_and_may_remove_one_another)
 }
 END_TEST
 
+/* --- work --------------------------------------------------------------------------- */
+
+struct worked {
+	struct loop_work work;
+	struct loop *loop;
+	int64_t takes_ns; /* of the processor */
+	int *turns_order; /* counts the pieces that have run */
+	int order;	  /* this one's place among them */
+	bool goes_on;	  /* queue itself again */
+};
+
+static void
+worked_run(struct loop_work *work)
+{
+	struct worked *w = LIST_OWNER(work, struct worked, work);
+	int64_t until = clock_monotonic_ns() + w->takes_ns;
+
+	w->order = ++*w->turns_order;
+	while (clock_monotonic_ns() < until)
+		;
+	if (w->goes_on)
+		loop_work_add(w->loop, work, false);
+}
+
+START_TEST(turn_does_one_piece_of_work_or_more_until_its_time_is_up)
+{
+	struct loop *loop = loop_make();
+	int done = 0;
+	struct worked small[20], large[5];
+
+	for (size_t i = 0; i < ARRAY_LEN(large); i++) {
+		large[i] = (struct worked){ .work.run = worked_run, .loop = loop,
+			.takes_ns = 1500000, .turns_order = &done };
+		loop_work_add(loop, &large[i].work, false);
+		loop_work_add(loop, &large[i].work, false); /* once is enough */
+	}
+	for (int i = 1; i <= (int)ARRAY_LEN(large); i++) {
+		loop_turn(loop, -1); /* does not sleep while work is left */
+		ck_assert_int_eq(done, i);
+	}
+	for (size_t i = 0; i < ARRAY_LEN(small); i++) {
+		small[i] = (struct worked){ .work.run = worked_run, .loop = loop,
+			.turns_order = &done };
+		loop_work_add(loop, &small[i].work, false);
+	}
+	int turns = 0;
+
+	for (; done < 25; turns++)
+		loop_turn(loop, 0);
+	ck_assert_int_lt(turns, 20); /* one, on a machine with nothing else to do */
+	ck_assert_int_eq(small[0].order, 6);
+	ck_assert_int_eq(small[19].order, 25);
+	loop_free(&loop);
+}
+END_TEST
+
+START_TEST(urgent_work_goes_first_and_cancelled_work_not_at_all)
+{
+	struct loop *loop = loop_make();
+	int done = 0;
+	struct worked w[3];
+
+	for (size_t i = 0; i < ARRAY_LEN(w); i++)
+		w[i] = (struct worked){ .work.run = worked_run, .loop = loop,
+			.turns_order = &done };
+	loop_work_cancel(&w[0].work);
+	loop_work_add(loop, &w[0].work, false);
+	loop_work_add(loop, &w[1].work, false);
+	loop_work_add(loop, &w[2].work, true);
+	loop_work_cancel(&w[0].work);
+	while (done < 2)
+		loop_turn(loop, 0);
+	loop_turn(loop, 0);
+	ck_assert_int_eq(w[2].order, 1);
+	ck_assert_int_eq(w[1].order, 2);
+	ck_assert_int_eq(w[0].order, 0);
+	loop_free(&loop);
+}
+END_TEST
+
+START_TEST(work_without_end_leaves_events_and_timers_their_turn)
+{
+	struct loop *loop = loop_make();
+	int done = 0;
+	struct worked endless = { .work.run = worked_run, .loop = loop, .takes_ns = 100000,
+		.turns_order = &done, .goes_on = true };
+	struct watched w;
+
+	watched_open(&w, loop, LOOP_READ);
+	loop_work_add(loop, &endless.work, false);
+	ck_assert_int_eq(write(w.other, "x", 1), 1);
+	for (int i = 1; i <= 5; i++) {
+		loop_turn(loop, -1);
+		ck_assert_int_eq(w.calls, i);
+	}
+	loop_work_cancel(&endless.work);
+	watched_close(&w);
+	loop_free(&loop);
+}
+END_TEST
+
 static Suite *
 loop_suite(void)
 {
@@ -541,6 +642,9 @@ loop_suite(void)
 	tcase_add_test(loop, calls_posted_from_threads_all_run_and_each_threads_in_order);
 	tcase_add_test(loop, call_that_posts_itself_runs_once_a_turn);
 	tcase_add_test(loop, cancelled_call_does_not_run_and_the_others_keep_their_order);
+	tcase_add_test(loop, turn_does_one_piece_of_work_or_more_until_its_time_is_up);
+	tcase_add_test(loop, urgent_work_goes_first_and_cancelled_work_not_at_all);
+	tcase_add_test(loop, work_without_end_leaves_events_and_timers_their_turn);
 	tcase_add_test(loop, hooks_run_every_turn_in_order_and_may_remove_one_another);
 	suite_add_tcase(suite, loop);
 	return suite;

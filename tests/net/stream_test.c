@@ -16,6 +16,21 @@
 
 #define TURNS_MAX 100000 /* of a test that waits for something: then it failed */
 
+/*
+ * A layer that does what TLS does to a stream: bytes change on the way, and come in records
+ * of which several are taken off the socket at once.
+ */
+struct veil {
+	char held[4096];
+	size_t from, to;
+	char unsent[1000]; /* taken and kept until the socket may have it */
+	size_t unsent_len;
+	bool keeps;
+	bool is_late; /* has work to do before it can read */
+	int reads;
+	int released;
+};
+
 /* A stream with a record of what was called, and what its callbacks shall do. */
 struct end {
 	struct stream stream;
@@ -35,6 +50,7 @@ struct end {
 	struct span says_when_drained;
 	int *clock; /* ticks at each call of received */
 	const struct hook_record *hook;
+	struct veil veil;
 };
 
 struct hook_record {
@@ -897,21 +913,14 @@ END_TEST
 
 /* --- the layer below ---------------------------------------------------------------- */
 
-/*
- * A layer that does what TLS does to a stream: bytes change on the way, and come in records
- * of which several are taken off the socket at once.
- */
-struct veil {
-	char held[4096];
-	size_t from, to;
-	int released;
-};
-
 static enum stream_io
 veil_read(struct stream *stream, char *to, size_t room, size_t *got)
 {
 	struct veil *v = stream->layer_state;
 
+	v->reads++;
+	if (v->is_late)
+		return STREAM_IO_LATER;
 	if (v->from == v->to) {
 		ssize_t n = read(stream->watch.fd, v->held, sizeof(v->held));
 
@@ -929,11 +938,26 @@ veil_read(struct stream *stream, char *to, size_t room, size_t *got)
 static enum stream_io
 veil_write(struct stream *stream, struct iovec *pieces, int count, size_t *sent)
 {
+	struct veil *v = stream->layer_state;
 	char record[100];
+
+	if (v->unsent_len > 0 && v->keeps)
+		return STREAM_IO_AGAIN;
+	if (v->unsent_len > 0) {
+		ck_assert_int_eq(write(stream->watch.fd, v->unsent, v->unsent_len),
+				 (ssize_t)v->unsent_len);
+		v->unsent_len = 0;
+	}
+	if (count == 0)
+		return STREAM_IO_DONE;
 	const char *from = pieces[0].iov_base;
 	size_t n = pieces[0].iov_len < sizeof(record) ? pieces[0].iov_len : sizeof(record);
 
-	ck_assert_int_ge(count, 1);
+	if (v->keeps) {
+		memcpy(v->unsent, from, n);
+		*sent = v->unsent_len = n;
+		return STREAM_IO_DONE;
+	}
 	for (size_t i = 0; i < n; i++)
 		record[i] = (char)(from[i] ^ 1);
 	ssize_t written = write(stream->watch.fd, record, n);
@@ -952,6 +976,14 @@ veil_has_unread(const struct stream *stream)
 	return v->from < v->to;
 }
 
+static bool
+veil_has_unsent(const struct stream *stream)
+{
+	const struct veil *v = stream->layer_state;
+
+	return v->unsent_len > 0;
+}
+
 static void
 veil_release(struct stream *stream)
 {
@@ -964,6 +996,7 @@ static const struct stream_layer veil_layer = {
 	.read = veil_read,
 	.write = veil_write,
 	.has_unread = veil_has_unread,
+	.has_unsent = veil_has_unsent,
 	.release = veil_release,
 };
 
@@ -1002,6 +1035,115 @@ START_TEST(layer_that_holds_bytes_back_is_drained_without_further_events)
 }
 END_TEST
 
+START_TEST(stream_is_drained_only_when_its_layer_is)
+{
+	struct loop *loop = loop_make();
+	struct end *e = end_new();
+	struct veil veil = { .keeps = true };
+	int peer = end_on_pair(e, loop, 1000, 1000);
+	char text[200];
+
+	stream_layer_set(&e->stream, &veil_layer, &veil);
+	ck_assert(stream_write(&e->stream, span_of("bye")));
+	stream_close_when_drained(&e->stream);
+	for (int i = 0; i < 3; i++)
+		loop_turn(loop, 0);
+	ck_assert_uint_eq(stream_unsent(&e->stream), 0);
+	ck_assert_int_eq(e->drained_calls, 0);
+	ck_assert(stream_is_open(&e->stream));
+	veil.keeps = false;
+	loop_turn(loop, 1000);
+	ck_assert_int_eq(e->drained_calls, 1);
+	ck_assert(!stream_is_open(&e->stream));
+	ck_assert_uint_eq(peer_read(peer, text, sizeof(text)).len, 3);
+	(void)close(peer);
+	end_free(&e);
+	loop_free(&loop);
+}
+END_TEST
+
+START_TEST(what_the_layer_itself_sends_is_nothing_that_drains)
+{
+	struct loop *loop = loop_make();
+	struct end *e = end_new();
+	struct veil veil = { .unsent = "hello", .unsent_len = 5 };
+	int peer = end_on_pair(e, loop, 1000, 1000);
+	char text[200];
+
+	stream_layer_set(&e->stream, &veil_layer, &veil);
+	stream_layer_flush(&e->stream);
+	loop_turn(loop, 0);
+	ck_assert_uint_eq(peer_read(peer, text, sizeof(text)).len, 5);
+	ck_assert_int_eq(e->drained_calls, 0);
+	(void)close(peer);
+	end_free(&e);
+	loop_free(&loop);
+}
+END_TEST
+
+START_TEST(layer_that_is_busy_is_asked_again_only_when_it_says_so)
+{
+	struct loop *loop = loop_make();
+	struct end *e = end_new();
+	struct veil veil = { .is_late = true };
+	int peer = end_on_pair(e, loop, 1000, 1000);
+
+	stream_layer_set(&e->stream, &veil_layer, &veil);
+	peer_write(peer, "abc");
+	for (int i = 0; i < 5; i++)
+		loop_turn(loop, 0);
+	ck_assert_int_eq(veil.reads, 1);
+	veil.is_late = false;
+	stream_resume(&e->stream);
+	loop_turn(loop, 1000);
+	ck_assert_int_eq(e->received_calls, 1);
+	(void)close(peer);
+	end_free(&e);
+	loop_free(&loop);
+}
+END_TEST
+
+/* As STARTTLS: a line is taken, and a layer put in place. */
+static size_t
+veil_begins_received(struct stream *stream, struct span bytes)
+{
+	struct end *e = end_of(stream);
+
+	ck_assert_int_eq(e->received_calls++, 0);
+	stream_layer_set(stream, &veil_layer, &e->veil);
+	return bytes.len < 10 ? bytes.len : 10;
+}
+
+START_TEST(octets_in_clear_behind_the_start_of_a_layer_break_the_stream)
+{
+	static const struct stream_events events = {
+		.received = veil_begins_received,
+		.ended = end_ended,
+	};
+	/* the whole of the first: allowed */
+	static const char *const said[] = { "STARTTLS\r\n", "STARTTLS\r\nM" };
+	struct loop *loop = loop_make();
+	struct end *e = end_new();
+	struct fault fault;
+	int pair[2];
+
+	ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, pair), 0);
+	ck_assert(stream_accept(&e->stream, loop, pair[0], &events, 1000, 1000, &fault));
+	peer_write(pair[1], said[_i]);
+	for (int i = 0; i < 3; i++)
+		loop_turn(loop, 0);
+	ck_assert_int_eq(e->received_calls, 1);
+	ck_assert_int_eq(e->ended_calls, _i);
+	if (_i == 1) {
+		ck_assert_int_eq(e->how, STREAM_BROKEN);
+		ck_assert_int_eq(e->stream.error, EPROTO);
+	}
+	(void)close(pair[1]);
+	end_free(&e);
+	loop_free(&loop);
+}
+END_TEST
+
 static Suite *
 stream_suite(void)
 {
@@ -1036,6 +1178,11 @@ stream_suite(void)
 	tcase_add_test(tc, refused_connection_is_told_through_the_callback);
 	tcase_add_test(tc, connection_that_cannot_even_begin_is_a_fault);
 	tcase_add_test(tc, layer_that_holds_bytes_back_is_drained_without_further_events);
+	tcase_add_test(tc, stream_is_drained_only_when_its_layer_is);
+	tcase_add_test(tc, what_the_layer_itself_sends_is_nothing_that_drains);
+	tcase_add_test(tc, layer_that_is_busy_is_asked_again_only_when_it_says_so);
+	tcase_add_loop_test(tc, octets_in_clear_behind_the_start_of_a_layer_break_the_stream, 0,
+			    2);
 	suite_add_tcase(suite, tc);
 	return suite;
 }

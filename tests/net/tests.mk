@@ -48,4 +48,29 @@ tests_net_dns_test_SOURCES = \
 	%D%/dns_test.c
 tests_net_dns_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_net_dns_test_LDADD = relayd/libnet.a relayd/libbase.a $(UNBOUND_LIBS) $(CHECK_LIBS)
+
+tls_world = \
+	%D%/certificates.c %D%/certificates.h \
+	%D%/tls_world.c %D%/tls_world.h
+
+check_PROGRAMS += tests/net/tls_test
+TESTS += tests/net/tls_test
+tests_net_tls_test_SOURCES = $(tls_world) \
+	%D%/tls_test.c
+tests_net_tls_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_net_tls_test_LDADD = relayd/libnet.a relayd/libbase.a $(OPENSSL_LIBS) $(CHECK_LIBS)
+
+check_PROGRAMS += tests/net/tls_trust_test
+TESTS += tests/net/tls_trust_test
+tests_net_tls_trust_test_SOURCES = $(tls_world) \
+	%D%/tls_trust_test.c
+tests_net_tls_trust_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_net_tls_trust_test_LDADD = relayd/libnet.a relayd/libbase.a $(OPENSSL_LIBS) $(CHECK_LIBS)
+
+check_PROGRAMS += tests/net/tls_bytes_test
+TESTS += tests/net/tls_bytes_test
+tests_net_tls_bytes_test_SOURCES = $(tls_world) \
+	%D%/tls_bytes_test.c
+tests_net_tls_bytes_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_net_tls_bytes_test_LDADD = relayd/libnet.a relayd/libbase.a $(OPENSSL_LIBS) $(CHECK_LIBS)
 endif
