@@ -36,7 +36,7 @@ struct bucket {
 	counter words[BUCKET_WORDS];
 };
 
-/* At the start of each slot; a slot that holds nothing is passed over by readers. */
+/* All heads stand together at the start; a slot that holds nothing is passed over by readers. */
 struct slot_head {
 	counter held; /* connections counted here, of all connectors */
 	counter unused[BUCKET_WORDS - 1];
@@ -67,8 +67,8 @@ connection_limits_new(unsigned slots, unsigned sources)
 	l->buckets = 16;
 	while (l->buckets * BUCKET_WORDS / 2 < sources)
 		l->buckets *= 2;
-	l->slot_octets = sizeof(struct slot_head) + l->buckets * sizeof(struct bucket);
-	l->memory_octets = l->slot_octets * slots;
+	l->slot_octets = l->buckets * sizeof(struct bucket);
+	l->memory_octets = (sizeof(struct slot_head) + l->slot_octets) * slots;
 	if (getrandom(&l->seed, sizeof(l->seed), 0) != (ssize_t)sizeof(l->seed))
 		l->seed = UINT64_C(0x2545f4914f6cdd1d);
 	l->memory = mmap(NULL, l->memory_octets, PROT_READ | PROT_WRITE,
@@ -100,13 +100,15 @@ static struct slot_head *
 slot_head(const struct connection_limits *l, unsigned slot)
 {
 	assert(slot < l->slots);
-	return (void *)((char *)l->memory + slot * l->slot_octets);
+	return (struct slot_head *)l->memory + slot;
 }
 
 static struct bucket *
 slot_bucket(const struct connection_limits *l, unsigned slot, size_t bucket)
 {
-	return (struct bucket *)(void *)(slot_head(l, slot) + 1) + bucket;
+	char *all = (char *)((struct slot_head *)l->memory + l->slots);
+
+	return (struct bucket *)(void *)(all + slot * l->slot_octets) + bucket;
 }
 
 /* The place of a connector's total (source NULL), or of one source there. */
