@@ -19,8 +19,8 @@ void id_session(uint64_t serial, char out[ID_SESSION_LEN + 1]);
 void id_transaction(const char session[ID_SESSION_LEN + 1], uint32_t number, char out[ID_SIZE]);
 
 /*
- * Where a supervisor that starts now begins to count sessions: 256 numbers for each second
- * since 2026, so that a restart does not use ids again.
+ * Where a supervisor that remembers nothing begins to count sessions: 256 numbers for each
+ * second since 2026, so that it is beyond what was used before at any usual rate.
  */
 uint64_t id_serial_start(int64_t wall_ms);
 

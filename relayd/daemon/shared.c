@@ -5,7 +5,9 @@
 
 #include "base/id.h"
 
+#include <fcntl.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 static void *
 mapping_new(size_t octets, struct fault *fault)
@@ -19,13 +21,50 @@ mapping_new(size_t octets, struct fault *fault)
 	return p;
 }
 
-struct shared *
-shared_new(int64_t wall_ms, struct fault *fault)
-{
-	struct shared *shared = mapping_new(sizeof(*shared), fault);
+/* A number that no clock explains is not ours: the file was damaged, or the clock was. */
+#define SERIAL_LEAD_MAX (UINT64_C(1) << 32)
 
-	if (shared != NULL)
-		shared->session_serial = id_serial_start(wall_ms);
+static struct shared *
+serial_map(int fd, int64_t wall_ms, struct fault *fault)
+{
+	struct shared before = { .session_serial = 0 };
+	uint64_t start = id_serial_start(wall_ms);
+
+	if (pread(fd, &before, sizeof(before), 0) == (ssize_t)sizeof(before) &&
+	    before.session_serial > start && before.session_serial - start < SERIAL_LEAD_MAX)
+		start = before.session_serial;
+	before.session_serial = start;
+	/* written, not only mapped: a full disk must show here, not in a page fault later */
+	if (pwrite(fd, &before, sizeof(before), 0) != (ssize_t)sizeof(before)) {
+		fault_set(fault, "write the file serial of state-dir");
+		return NULL;
+	}
+	void *p = mmap(NULL, sizeof(struct shared), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (p == MAP_FAILED) {
+		fault_set(fault, "mmap the file serial of state-dir");
+		return NULL;
+	}
+	return p;
+}
+
+struct shared *
+shared_new(const char *state_directory, int64_t wall_ms, struct fault *fault)
+{
+	struct buffer path;
+
+	buffer_init(&path, 4096);
+	buffer_printf(&path, "%s/serial", state_directory);
+	int fd = open(buffer_text(&path), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+	if (fd == -1)
+		fault_setf(fault, "open %s", buffer_text(&path));
+	buffer_reset(&path);
+	if (fd == -1)
+		return NULL;
+	struct shared *shared = serial_map(fd, wall_ms, fault);
+
+	(void)close(fd);
 	return shared;
 }
 

@@ -27,8 +27,12 @@ struct worker_figures {
 	struct route_figures *routes;
 };
 
-/* NULL and *fault when the kernel gives no memory. */
-struct shared *shared_new(int64_t wall_ms, struct fault *fault);
+/*
+ * The block lives in the file state-dir/serial, so that a daemon that is started again goes on
+ * counting where a killed one stopped, and no id is given twice. NULL and *fault when the file
+ * cannot be written or mapped.
+ */
+struct shared *shared_new(const char *state_directory, int64_t wall_ms, struct fault *fault);
 void shared_free(struct shared **shared);
 
 struct worker_figures *worker_figures_new(size_t connectors, size_t routes,

@@ -477,7 +477,8 @@ supervisor_build(struct supervisor *supervisor, struct settings *settings, struc
 	policy_hash(settings->policy, hash);
 	supervisor->audit =
 	    audit_open(settings->state_directory, hash, supervisor->log, fault);
-	supervisor->shared = shared_new(supervisor->started_wall_ms, fault);
+	supervisor->shared = shared_new(settings->state_directory,
+					supervisor->started_wall_ms, fault);
 	supervisor->limits = connection_limits_new(SLOTS, LIMIT_SOURCES);
 	supervisor->loop = loop_new(fault);
 	if (supervisor->limits == NULL)

@@ -134,8 +134,9 @@ def loses_nothing_when_killed_at_random(workspace):
           f"0 lost, {twice} twice", flush=True)
     # twenty connections to the next hop for each of two workers may be in flight at a kill
     assert twice <= KILLS * 40, f"{twice} came twice"
-    records = {r["id"] for r in daemon.attempts(verdict="relayed")}
-    assert len(records) >= len(senders.accepted), "an accepted message has no record"
+    ids = [r["id"] for r in daemon.attempts(verdict="relayed")]
+    assert len(ids) >= len(senders.accepted), "an accepted message has no record"
+    assert len(ids) == len(set(ids)), "an id was given twice"
     daemon.stop()
 
 
