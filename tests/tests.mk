@@ -10,6 +10,7 @@ include tests/smtp/tests.mk
 include tests/net/tests.mk
 include tests/spool/tests.mk
 include tests/policy/tests.mk
+include tests/auth/tests.mk
 include tests/audit/tests.mk
 include tests/session/tests.mk
 include tests/delivery/tests.mk

@@ -2,6 +2,7 @@
 noinst_LIBRARIES += relayd/libbase.a
 relayd_libbase_a_SOURCES = \
 	%D%/arena.c %D%/arena.h \
+	%D%/base64.c %D%/base64.h \
 	%D%/buffer.c %D%/buffer.h \
 	%D%/clock.c %D%/clock.h \
 	%D%/fault.c %D%/fault.h \

@@ -19,3 +19,8 @@ bench: sbin/relayd bin/relayctl tests/bench/source tests/bench/sink tests/bench/
 EXTRA_PROGRAMS += tests/bench/decision_bench
 tests_bench_decision_bench_SOURCES = %D%/decision_bench.c
 tests_bench_decision_bench_LDADD = relayd/libpolicy.a relayd/libsmtp.a relayd/libbase.a $(IDN_LIBS)
+
+EXTRA_PROGRAMS += tests/bench/auth_bench
+tests_bench_auth_bench_SOURCES = %D%/auth_bench.c
+tests_bench_auth_bench_LDADD = relayd/libauth.a relayd/libnet.a relayd/libsmtp.a relayd/libbase.a \
+	$(SASL_LIBS) $(OPENSSL_LIBS) $(IDN_LIBS)

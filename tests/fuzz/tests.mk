@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: ISC
 # One target for each parser. Configured with --enable-fuzzing they are libFuzzer programs
 # (`make fuzzers`); otherwise replay.c feeds them their corpus in `make check`.
-FUZZ_LIBS = relayd/libconfig.a relayd/libdelivery.a relayd/libsession.a relayd/libaudit.a \
+FUZZ_LIBS = relayd/libauth.a relayd/libconfig.a relayd/libdelivery.a relayd/libsession.a relayd/libaudit.a \
 	relayd/libpolicy.a relayd/libspool.a relayd/libnet.a relayd/libsmtp.a relayd/libbase.a \
-	$(CONFUSE_LIBS) $(UNBOUND_LIBS) $(JANSSON_LIBS) $(IDN_LIBS)
+	$(CONFUSE_LIBS) $(UNBOUND_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SASL_LIBS) \
+	$(OPENSSL_LIBS)
 FUZZ_TARGETS =
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)
 EXTRA_DIST += tests/fuzz/run tests/fuzz/corpus.sh tests/fuzz/corpus tests/smtp/reference.h
@@ -96,3 +97,18 @@ FUZZ_TARGETS += tests/fuzz/smtp_client_fuzz
 tests_fuzz_smtp_client_fuzz_SOURCES = %D%/smtp_client_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_smtp_client_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
 tests_fuzz_smtp_client_fuzz_LDADD = $(FUZZ_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/auth_exchange_fuzz
+tests_fuzz_auth_exchange_fuzz_SOURCES = %D%/auth_exchange_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_auth_exchange_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
+tests_fuzz_auth_exchange_fuzz_LDADD = $(FUZZ_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/auth_line_fuzz
+tests_fuzz_auth_line_fuzz_SOURCES = %D%/auth_line_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_auth_line_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
+tests_fuzz_auth_line_fuzz_LDADD = $(FUZZ_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/users_file_fuzz
+tests_fuzz_users_file_fuzz_SOURCES = %D%/users_file_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_users_file_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
+tests_fuzz_users_file_fuzz_LDADD = $(FUZZ_LIBS)
