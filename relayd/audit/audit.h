@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The audit trail: one JSON object a line in state-dir/audit/audit.jsonl, DESIGN.md section 5.
+ * The audit trail: one JSON object a line in state-dir/audit/audit.jsonl, docs/architecture.md.
  * Records are collected during a turn of the loop and appended with one write at its end,
  * before any reply of that turn leaves (net/loop.h). Several processes append to one file:
  * each write is whole lines on a descriptor opened with O_APPEND.

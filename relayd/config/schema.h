@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The configuration's schema: every section and option that DESIGN.md section 3 names, in
+ * The configuration's schema: every section and option of relayd.conf(5), in
  * one table, whether this release can do it or not. What it cannot do is refused by name,
  * never ignored; a feature that arrives changes one word of the table.
  */

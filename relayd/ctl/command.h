@@ -14,7 +14,7 @@
 
 #define RELAYCTL_CONFIG_VARIABLE "RELAYD_CONFIG" /* names the file where -c does not */
 
-/* DESIGN.md section 4. */
+/* Exit statuses, as relayctl(8) says. */
 enum {
 	EXIT_YES = 0,
 	EXIT_NO = 1, /* refused, not found */

@@ -26,7 +26,7 @@ enum stage {
 enum reason {
 	REASON_NONE, /* nothing to say: relayed */
 
-	/* the policy's (DESIGN.md section 2) */
+	/* the policy's (docs/architecture.md) */
 	REASON_AUTH_REQUIRED,	      /* auth.required */
 	REASON_RELAY_NO_GRANT,	      /* relay.no-grant */
 	REASON_RELAY_NETWORK,	      /* relay.network */

@@ -95,7 +95,7 @@ endpoint_of(const char *text)
 	return endpoint;
 }
 
-/* The session and the attempt of DESIGN.md section 5. */
+/* The session and the attempt of docs/architecture.md. */
 static inline struct audit_session
 session_sample(void)
 {

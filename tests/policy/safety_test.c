@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /*
- * The safety property, against an independent slow reference written from DESIGN.md section 2
+ * The safety property, against an independent slow reference written from docs/architecture.md
  * grant by grant: "relayed" implies that every condition of the named grant holds; "refused"
  * that no grant passes; and stage, reason and grant are the reference's. Exhaustively over a
  * small universe, and at random over generated policies.
@@ -489,7 +489,7 @@ ref_is_monitoring(enum policy_mode mode, int64_t until_ms)
 	return mode == MODE_MONITOR && (until_ms == 0 || NOW_MS < until_ms);
 }
 
-/* Everybody failed at who: the reason and the nearest, DESIGN.md section 2. */
+/* Everybody failed at who: the reason and the nearest, docs/architecture.md. */
 static struct verdict
 ref_who(const struct grant_source *grants, size_t count, const struct ref_outcome *outcomes,
 	const struct facts *f)
