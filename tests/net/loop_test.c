@@ -565,8 +565,10 @@ START_TEST(turn_does_one_piece_of_work_or_more_until_its_time_is_up)
 	}
 	int turns = 0;
 
-	for (; done < 25; turns++)
+	while (done < 25) {
 		loop_turn(loop, 0);
+		turns++;
+	}
 	ck_assert_int_lt(turns, 20); /* one, on a machine with nothing else to do */
 	ck_assert_int_eq(small[0].order, 6);
 	ck_assert_int_eq(small[19].order, 25);
