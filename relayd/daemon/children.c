@@ -20,14 +20,19 @@
 #define LISTEN_BACKLOG 4096
 
 static bool
+endpoint_is(const struct ip_endpoint *a, const struct ip_endpoint *b)
+{
+	return a->port == b->port && ip_compare(&a->ip, &b->ip) == 0;
+}
+
+static bool
 socket_is_bound(const struct supervisor *supervisor, const struct ip_endpoint *endpoint,
 		unsigned index)
 {
 	for (size_t i = 0; i < supervisor->socket_count; i++) {
 		const struct bound_socket *known = &supervisor->sockets[i];
 
-		if (known->index == index && known->endpoint.port == endpoint->port &&
-		    ip_compare(&known->endpoint.ip, &endpoint->ip) == 0)
+		if (known->index == index && endpoint_is(&known->endpoint, endpoint))
 			return true;
 	}
 	return false;
@@ -75,8 +80,7 @@ is_binding_of(const struct settings *settings, const struct ip_endpoint *endpoin
 		const struct connector_source *connector = &settings->source.connectors[i];
 
 		for (size_t b = 0; b < connector->binding_count; b++) {
-			if (connector->bindings[b].port == endpoint->port &&
-			    ip_compare(&connector->bindings[b].ip, &endpoint->ip) == 0)
+			if (endpoint_is(&connector->bindings[b], endpoint))
 				return true;
 		}
 	}

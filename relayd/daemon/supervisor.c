@@ -178,7 +178,6 @@ first_start_done(struct supervisor *supervisor)
 	char hash[17];
 
 	policy_hash_now(supervisor, hash);
-	supervisor->is_ready = true;
 	event_record(supervisor, "start", true, span_of(hash));
 	log_info(supervisor->log, "relayd " PACKAGE_VERSION " serves %s with %u workers, policy %s",
 		 settings->hostname, settings->workers, hash);

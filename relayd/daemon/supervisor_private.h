@@ -84,7 +84,6 @@ struct supervisor {
 	int64_t started_ms;
 	int lock_fd;
 	int ready_fd;
-	bool is_ready; /* mail is being accepted */
 	bool is_stopping;
 	bool wants_reload; /* again, as soon as the one under way is over */
 	bool has_failed;
