@@ -6,6 +6,7 @@
 #ifndef RELAYD_CONFIG_SETTINGS_H
 #define RELAYD_CONFIG_SETTINGS_H
 
+#include "auth/settings.h"
 #include "delivery/delivery.h"
 #include "policy/policy.h"
 #include "session/session.h"
@@ -28,6 +29,7 @@ struct settings {
 	size_t route_count;
 	struct queue_settings queue;
 	struct dns_settings dns;
+	struct auth_settings auth; /* sasl { } */
 	int64_t audit_keep_ms; /* 0: for ever */
 };
 

@@ -9,13 +9,15 @@ relayd_libctl_a_SOURCES = \
 	%D%/command_reason.c \
 	%D%/command_reload.c \
 	%D%/command_status.c \
+	%D%/command_user.c \
 	%D%/command_why.c \
 	%D%/control.c %D%/control.h \
-	%D%/daemon.c %D%/daemon_private.h
+	%D%/daemon.c %D%/daemon_private.h \
+	%D%/password.c %D%/password.h
 relayd_libctl_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 
 bin_PROGRAMS += bin/relayctl
 bin_relayctl_SOURCES = %D%/relayctl.c
-bin_relayctl_LDADD = relayd/libctl.a relayd/libconfig.a relayd/libdelivery.a relayd/libaudit.a \
+bin_relayctl_LDADD = relayd/libctl.a relayd/libconfig.a relayd/libdelivery.a relayd/libaudit.a relayd/libauth.a \
 	relayd/libpolicy.a relayd/libspool.a relayd/libnet.a relayd/libsmtp.a relayd/libbase.a \
-	$(CONFUSE_LIBS) $(IDN_LIBS) $(JANSSON_LIBS) $(XXHASH_LIBS)
+	$(CONFUSE_LIBS) $(IDN_LIBS) $(JANSSON_LIBS) $(XXHASH_LIBS) $(OPENSSL_LIBS)

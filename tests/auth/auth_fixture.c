@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -275,6 +276,7 @@ program_become(const char *log, int input_fd, const char *const argv[])
 	int fd = open(log, O_WRONLY | O_CREAT | O_APPEND, 0600);
 
 	(void)setsid(); /* saslauthd ends its whole group */
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* nothing stays when a test is killed */
 	(void)dup2(input_fd, 0);
 	(void)dup2(fd, 1);
 	(void)dup2(fd, 2);
@@ -303,8 +305,14 @@ program_stop(pid_t pid)
 {
 	if (pid <= 0)
 		return;
+	int64_t until_ms = clock_monotonic_ms() + 3000;
+
 	(void)kill(pid, SIGTERM);
-	(void)waitpid(pid, NULL, 0);
+	while (waitpid(pid, NULL, WNOHANG) == 0) {
+		if (clock_monotonic_ms() > until_ms) /* saslauthd may hang in its own handler */
+			(void)kill(pid, SIGKILL);
+		(void)poll(NULL, 0, 10);
+	}
 }
 
 int

@@ -17,8 +17,8 @@ tests_auth_failures_test_SOURCES = \
 tests_auth_failures_test_CFLAGS = $(AUTH_TEST_CFLAGS)
 tests_auth_failures_test_LDADD = $(AUTH_TEST_LIBS)
 
-# needs real helpers for seconds; run by hand while nothing uses them: make tests/auth/pool_test
-EXTRA_PROGRAMS += tests/auth/pool_test
+check_PROGRAMS += tests/auth/pool_test
+TESTS += tests/auth/pool_test
 tests_auth_pool_test_SOURCES = \
 	%D%/auth_fixture.c %D%/auth_fixture.h \
 	%D%/pool_test.c
@@ -33,8 +33,8 @@ tests_auth_sasl_test_SOURCES = \
 tests_auth_sasl_test_CFLAGS = $(AUTH_TEST_CFLAGS)
 tests_auth_sasl_test_LDADD = $(AUTH_TEST_LIBS)
 
-# needs saslauthd, slapd and a KDC; run by hand: make tests/auth/sources_test
-EXTRA_PROGRAMS += tests/auth/sources_test
+check_PROGRAMS += tests/auth/sources_test
+TESTS += tests/auth/sources_test
 tests_auth_sources_test_SOURCES = \
 	%D%/auth_fixture.c %D%/auth_fixture.h \
 	%D%/sources_test.c
@@ -49,3 +49,10 @@ tests_auth_users_file_test_SOURCES = \
 tests_auth_users_file_test_CFLAGS = $(AUTH_TEST_CFLAGS)
 tests_auth_users_file_test_LDADD = $(AUTH_TEST_LIBS)
 endif
+
+# What fail2ban makes of our log.
+check_PROGRAMS += tests/auth/failure_lines
+tests_auth_failure_lines_SOURCES = %D%/failure_lines.c
+tests_auth_failure_lines_LDADD = relayd/libauth.a relayd/libbase.a $(OPENSSL_LIBS)
+TESTS += tests/auth/fail2ban.sh
+EXTRA_DIST += tests/auth/fail2ban.sh contrib/fail2ban/relayd.conf contrib/fail2ban/jail.conf

@@ -115,7 +115,7 @@ def refuses_wrong_arguments_with_status_2(site):
 
 def says_which_commands_come_later(site):
     for command in ("audit summary", "audit report", "replay", "suggest", "rights", "queue show",
-                    "queue retry", "queue hold", "queue release", "queue remove", "user add",
+                    "queue retry", "queue hold", "queue release", "queue remove",
                     "import exchange"):
         result = site.expect(2, *command.split(), "x")
         assert "not available in this release" in result.stderr, result

@@ -6,3 +6,4 @@ tests_ctl_state_fill_LDADD = relayd/libdelivery.a relayd/libaudit.a relayd/libpo
 	relayd/libspool.a relayd/libnet.a relayd/libsmtp.a relayd/libbase.a \
 	$(JANSSON_LIBS) $(IDN_LIBS)
 SYSTEM_TESTS += tests/ctl/ctl_test.py
+SYSTEM_TESTS += tests/ctl/user_test.py
