@@ -14,5 +14,6 @@ relayd_libconfig_a_SOURCES = \
 	%D%/section.c \
 	%D%/settings.c %D%/settings.h \
 	%D%/table_file.c \
+	%D%/tls.c \
 	%D%/value.c %D%/value.h
 relayd_libconfig_a_CPPFLAGS = $(AM_CPPFLAGS) $(CONFUSE_CFLAGS)
