@@ -25,9 +25,9 @@ certificates_open(const struct settings *settings, const struct tls_ticket_keys 
 		struct fault denied = *fault;
 
 		fault_say(fault,
-			  "%s; relayd gives up root after its start, so for a reload the account "
-			  "%s must be able to read it: chgrp it to the account's group and chmod "
-			  "it 640, or restart relayd",
+			  "%s; relayd gives up root after its start, so for a reload make it "
+			  "readable for the account %s (chgrp it to the account's group, chmod "
+			  "640), or restart relayd",
 			  fault_text(&denied), settings->user);
 	}
 	return false;
