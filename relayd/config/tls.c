@@ -232,6 +232,8 @@ certificates_ask(struct reader *reader)
 	for (size_t c = 0; c < source->connector_count; c++) {
 		struct session_settings *session = &reader->settings->connectors[c];
 
+		if (session->tls == TLS_NONE)
+			continue; /* the one of pickup { } has no section, either */
 		session->wants_certificate = has_external(&reader->connector_sections[c]);
 		for (size_t g = 0; g < source->grant_count; g++) {
 			if (source->grants[g].certificates.count > 0 &&
