@@ -2,6 +2,7 @@
 noinst_LIBRARIES += relayd/libdaemon.a
 relayd_libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 relayd_libdaemon_a_SOURCES = \
+	%D%/certificates.c %D%/certificates.h \
 	%D%/children.c \
 	%D%/control.c \
 	%D%/control_request.c %D%/control_request.h \
@@ -18,4 +19,5 @@ sbin_relayd_LDADD = \
 	relayd/libdaemon.a relayd/libconfig.a relayd/libdelivery.a relayd/libsession.a \
 	relayd/libaudit.a relayd/libpolicy.a relayd/libspool.a relayd/libnet.a \
 	relayd/libsmtp.a relayd/libbase.a \
-	$(CONFUSE_LIBS) $(CURL_LIBS) $(UNBOUND_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SECCOMP_LIBS) $(CAPNG_LIBS)
+	$(CONFUSE_LIBS) $(CURL_LIBS) $(UNBOUND_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SECCOMP_LIBS) $(CAPNG_LIBS) \
+	$(OPENSSL_LIBS)

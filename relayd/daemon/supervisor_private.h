@@ -8,6 +8,7 @@
 #include "daemon/shared.h"
 #include "daemon/worker.h"
 #include "net/notify.h"
+#include "net/tls.h"
 
 #include <sys/types.h>
 
@@ -18,6 +19,7 @@
 struct generation {
 	struct list link;
 	struct settings *settings;
+	struct tls_server *tls; /* NULL: no tls section */
 	unsigned number;
 	unsigned children;
 };
@@ -74,6 +76,7 @@ struct supervisor {
 	struct audit *audit;
 	struct shared *shared;
 	struct connection_limits *limits;
+	struct tls_ticket_keys *ticket_keys; /* for all workers, across reloads */
 	struct list generations; /* the last one is current, or wants to be */
 	struct generation *current;
 	struct generation *candidate; /* being started by a reload; NULL */
@@ -86,6 +89,8 @@ struct supervisor {
 	struct notify notify;
 	struct loop_watch signals;
 	struct loop_timer stop_timer;
+	struct loop_timer ticket_timer;
+	struct loop_timer certificates_timer;
 	struct loop_watch control;
 	struct list control_clients;
 	unsigned generations_made;
