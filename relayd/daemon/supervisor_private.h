@@ -7,6 +7,8 @@
 #include "config/settings.h"
 #include "daemon/shared.h"
 #include "daemon/worker.h"
+#include "delivery/share.h"
+#include "delivery/upstream.h"
 #include "net/notify.h"
 
 #include <sys/types.h>
@@ -18,6 +20,8 @@
 struct generation {
 	struct list link;
 	struct settings *settings;
+	struct upstream *upstream;   /* what its routes read from files */
+	struct route_share **shares; /* of its routes */
 	unsigned number;
 	unsigned children;
 };
@@ -66,6 +70,7 @@ struct supervisor {
 	struct audit *audit;
 	struct shared *shared;
 	struct connection_limits *limits;
+	struct share_set shares;
 	struct list generations; /* the last one is current, or wants to be */
 	struct generation *current;
 	struct generation *candidate; /* being started by a reload; NULL */
@@ -112,7 +117,9 @@ bool children_are_ready(const struct supervisor *supervisor,
 
 /* ---- supervisor.c ---- */
 
-struct generation *generation_new(struct supervisor *supervisor, struct settings *settings);
+/* Takes the settings, also when it fails: NULL and *fault. */
+struct generation *generation_new(struct supervisor *supervisor, struct settings *settings,
+				  struct fault *fault);
 
 /* A child says that it serves; a child ended (the struct is about to go). */
 void supervisor_child_ready(struct supervisor *supervisor, struct child *child);
