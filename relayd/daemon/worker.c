@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <libgen.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define ADOPT_EVERY_MS	 60000
@@ -252,12 +253,14 @@ spool_start(struct worker *worker, struct fault *fault)
 	return worker->spool != NULL;
 }
 
-/* It loads plug-ins: before the sandbox. */
+/* It loads plug-ins: before the sandbox. Passwords must not get into a core dump. */
 static bool
 login_start(struct worker *worker, struct fault *fault)
 {
 	unsigned wanted = upstream_mechanisms(worker->start->upstream);
 
+	if (wanted != 0 && prctl(PR_SET_DUMPABLE, 0) == -1)
+		return fault_set(fault, "prctl PR_SET_DUMPABLE");
 	if (wanted != 0)
 		worker->login = login_client_new(wanted, fault);
 	return wanted == 0 || worker->login != NULL;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Files of routes; see upstream.h. */
+#define _DEFAULT_SOURCE /* MAP_ANONYMOUS, MADV_DONTDUMP */
 #include "delivery/upstream.h"
 
 #include "auth/login_client.h"
@@ -9,6 +10,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -25,6 +27,25 @@ struct upstream {
 };
 
 /* ---- Passwords ---- */
+
+static size_t
+passwords_octets(size_t count)
+{
+	return (count == 0 ? 1 : count) * sizeof(struct password);
+}
+
+/* Zeroed, and left out of core dumps. */
+static struct password *
+passwords_new(size_t count)
+{
+	size_t octets = passwords_octets(count);
+	void *p = mmap(NULL, octets, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return NULL;
+	(void)madvise(p, octets, MADV_DONTDUMP);
+	return p;
+}
 
 /* The file's first line is the password; anything behind it is a mistake. */
 static bool
@@ -145,8 +166,13 @@ upstream_new(const struct route_settings *routes, size_t count, int64_t now_wall
 	struct upstream *upstream = memory_new(sizeof(*upstream));
 	bool is_good = true;
 
-	upstream->passwords = memory_new_array(count, sizeof(*upstream->passwords));
 	upstream->route_count = count;
+	upstream->passwords = passwords_new(count);
+	if (upstream->passwords == NULL) {
+		free(upstream);
+		(void)fault_set(fault, "mmap for passwords");
+		return NULL;
+	}
 	for (size_t i = 0; i < count && is_good; i++) {
 		if (routes[i].auth.mechanisms == 0)
 			continue;
@@ -166,8 +192,8 @@ upstream_free(struct upstream **upstream)
 	if (ours == NULL)
 		return;
 	tls_client_free(&ours->tls);
-	memory_wipe(ours->passwords, ours->route_count * sizeof(*ours->passwords));
-	free(ours->passwords);
+	memory_wipe(ours->passwords, passwords_octets(ours->route_count));
+	(void)munmap(ours->passwords, passwords_octets(ours->route_count));
 	free(ours);
 	*upstream = NULL;
 }
