@@ -171,6 +171,35 @@ routes_print(const json_t *routes, uint64_t uptime_s)
 	columns_end(&c);
 }
 
+/* Those that are paused, with why and until when. */
+static void
+next_hops_print(const json_t *routes)
+{
+	static const char *const titles[] = { "NEXT HOP", "ROUTE", "STATE", "TROUBLE", "UNTIL" };
+	struct columns c;
+
+	columns_init(&c, titles, ARRAY_LEN(titles));
+	for (size_t i = 0, shown = 0; i < json_array_size(routes); i++) {
+		const json_t *route = json_array_get(routes, i);
+		const json_t *hops = json_object_get(route, "next_hops");
+
+		for (size_t h = 0; h < json_array_size(hops); h++) {
+			const json_t *hop = json_array_get(hops, h);
+
+			if (member_text(hop, "trouble").len == 0)
+				continue;
+			if (shown++ == 0)
+				(void)putchar('\n');
+			columns_cell(&c, member_text(hop, "name"));
+			columns_cell(&c, member_text(route, "name"));
+			columns_cell(&c, member_text(hop, "state"));
+			columns_cell(&c, member_text(hop, "trouble"));
+			columns_cell(&c, member_text(hop, "until"));
+		}
+	}
+	columns_end(&c);
+}
+
 static void
 spool_print(const json_t *spool)
 {
@@ -247,6 +276,7 @@ status_print(const json_t *answer)
 	workers_print(json_object_get(answer, "workers"));
 	connectors_print(json_object_get(answer, "connectors"), uptime_s);
 	routes_print(json_object_get(answer, "routes"), uptime_s);
+	next_hops_print(json_object_get(answer, "routes"));
 	spool_print(json_object_get(answer, "spool"));
 	certificates_print(json_object_get(answer, "certificates"));
 	warnings_print(json_object_get(answer, "warnings"));
@@ -290,7 +320,8 @@ const struct command command_status = {
 		"\n"
 		"Asks the running relayd. Counts are since its start, rates are means over that\n"
 		"time. OPEN, WAITING, IN-FLIGHT, DEAD and CONNECTIONS are as of now; OLDEST is the\n"
-		"age of the oldest message that waits.\n"
+		"age of the oldest message that waits. Next hops are shown that are left alone for\n"
+		"a while, with the reason and the time of the next try.\n"
 		"\n"
 		"examples:\n"
 		"  relayctl status\n"

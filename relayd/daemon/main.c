@@ -7,6 +7,7 @@
 #include "config/settings.h"
 #include "daemon/certificates.h"
 #include "daemon/supervisor.h"
+#include "delivery/upstream.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -105,12 +106,33 @@ complain_print(void *context, bool is_error, const char *file, unsigned line, co
 	(void)fprintf(stderr, "%s: %s\n", is_error ? "error" : "warning", text);
 }
 
+/* What a start would read of certificates and passwords. */
+static bool
+upstream_check(const struct settings *settings)
+{
+	struct log log = { .level = LOG_LEVEL_WARN, .sink = LOG_SINK_STDERR };
+	struct fault fault = { .error = 0 };
+	struct upstream *upstream = upstream_new(settings->routes, settings->route_count,
+						 clock_wall_ms(), &log, &fault);
+	bool is_good = upstream != NULL;
+
+	if (!is_good)
+		(void)fprintf(stderr, "error: %s\n", fault_text(&fault));
+	upstream_free(&upstream);
+	return is_good;
+}
+
 static int
 configuration_check(struct settings *settings)
 {
 	int64_t now_ms = clock_wall_ms();
 	struct fault fault = { .error = 0 };
 	struct tls_server *tls;
+
+	if (!upstream_check(settings)) {
+		settings_free(&settings);
+		return EXIT_NO;
+	}
 
 	if (!certificates_open(settings, NULL, now_ms, &tls, &fault)) {
 		(void)fprintf(stderr, "error: %s\nrelayd: %s is not usable\n", fault_text(&fault),

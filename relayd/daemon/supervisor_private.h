@@ -7,6 +7,8 @@
 #include "config/settings.h"
 #include "daemon/shared.h"
 #include "daemon/worker.h"
+#include "delivery/share.h"
+#include "delivery/upstream.h"
 #include "net/notify.h"
 #include "net/tls.h"
 
@@ -20,6 +22,8 @@ struct generation {
 	struct list link;
 	struct settings *settings;
 	struct tls_server *tls; /* NULL: no tls section */
+	struct upstream *upstream;   /* what its routes read from files */
+	struct route_share **shares; /* of its routes */
 	unsigned number;
 	unsigned children;
 };
@@ -77,6 +81,7 @@ struct supervisor {
 	struct shared *shared;
 	struct connection_limits *limits;
 	struct tls_ticket_keys *ticket_keys; /* for all workers, across reloads */
+	struct share_set shares;
 	struct list generations; /* the last one is current, or wants to be */
 	struct generation *current;
 	struct generation *candidate; /* being started by a reload; NULL */
@@ -151,7 +156,9 @@ void pickup_reap(struct supervisor *supervisor);
 
 /* ---- supervisor.c ---- */
 
-struct generation *generation_new(struct supervisor *supervisor, struct settings *settings);
+/* Takes the settings, also when it fails: NULL and *fault. */
+struct generation *generation_new(struct supervisor *supervisor, struct settings *settings,
+				  struct fault *fault);
 
 /* A child says that it serves; a child ended (the struct is about to go). */
 void supervisor_child_ready(struct supervisor *supervisor, struct child *child);

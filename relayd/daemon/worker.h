@@ -29,7 +29,9 @@ struct worker_start {
 	struct connection_limits *limits;
 	const struct tls_server *tls; /* NULL: no tls section */
 	struct worker_figures *figures;
-	unsigned slot;	      /* in limits */
+	const struct upstream *upstream;
+	struct route_share *const *shares; /* of the routes */
+	unsigned slot;	      /* in limits, and in the shares */
 	const int *listeners; /* listening sockets, this worker's alone */
 	size_t listener_count;
 	int channel; /* to the supervisor */

@@ -192,7 +192,7 @@ postlog   unix-dgram n - n - 1 postlogd
             raise harness.Skip("Postfix starts only as root")
         top = workspace.path / "postfix"
         self.etc = top / "etc"
-        self.etc.mkdir(parents=True)
+        self.etc.mkdir(parents=True, exist_ok=True)
         (top / "queue").mkdir()
         (top / "data").mkdir()
         shutil.chown(top / "data", "postfix")
