@@ -105,7 +105,7 @@ listeners_choose(const struct supervisor *supervisor, const struct settings *set
 			fds[count++] = socket->fd;
 	}
 	if (settings->pickup.directory != NULL)
-		fds[count++] = supervisor->pickup.listener;
+		fds[count++] = supervisor->pickup_listener;
 	return count;
 }
 
@@ -122,8 +122,7 @@ inherited_close(const struct supervisor *supervisor, const int *kept, size_t kep
 	}
 	for (struct list *l = supervisor->children.next; l != &supervisor->children; l = l->next)
 		(void)close(LIST_OWNER(l, struct child, link)->channel.fd);
-	if (supervisor->pickup.channel != -1)
-		(void)close(supervisor->pickup.channel);
+	companions_close(supervisor);
 	if (supervisor->control.fd != -1)
 		(void)close(supervisor->control.fd);
 	if (supervisor->signals.fd != -1)
@@ -306,7 +305,7 @@ children_reap(struct supervisor *supervisor)
 {
 	struct list *next;
 
-	pickup_reap(supervisor);
+	companions_reap(supervisor);
 	for (struct list *l = supervisor->children.next; l != &supervisor->children; l = next) {
 		struct child *child = LIST_OWNER(l, struct child, link);
 		int status;

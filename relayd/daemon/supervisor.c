@@ -127,7 +127,7 @@ stop_begin(struct supervisor *supervisor)
 	notify_stopping(&supervisor->notify, NULL);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		loop_timer_cancel(supervisor->loop, &supervisor->seats[i].timer);
-	pickup_stop(supervisor);
+	companions_stop(supervisor);
 	children_tell(supervisor, NULL, WORD_STOP);
 	loop_timer_set(supervisor->loop, &supervisor->stop_timer, STOP_GRACE_MS);
 	if (list_is_empty(&supervisor->children))
@@ -204,7 +204,7 @@ candidate_take_over(struct supervisor *supervisor)
 	supervisor->current = supervisor->candidate;
 	supervisor->candidate = NULL;
 	settings_lint(supervisor->current->settings, clock_wall_ms(), lint_complain, supervisor);
-	pickup_renew(supervisor);
+	companions_renew(supervisor);
 	if (before == NULL) {
 		first_start_done(supervisor);
 		return;
@@ -501,7 +501,7 @@ supervisor_tear_down(struct supervisor *supervisor)
 	struct list *link;
 
 	control_close(supervisor);
-	pickup_seat_reset(supervisor);
+	companions_end(supervisor);
 	children_kill(supervisor);
 	supervisor->current = NULL;
 	supervisor->candidate = NULL;
@@ -510,6 +510,8 @@ supervisor_tear_down(struct supervisor *supervisor)
 	for (size_t i = 0; i < supervisor->socket_count; i++)
 		(void)close(supervisor->sockets[i].fd);
 	free(supervisor->sockets);
+	if (supervisor->pickup_listener != -1)
+		(void)close(supervisor->pickup_listener);
 	if (supervisor->signals.fd != -1)
 		(void)close(supervisor->signals.fd);
 	if (supervisor->audit != NULL)
@@ -537,6 +539,7 @@ supervisor_run(struct settings *settings, const struct log *log, int ready_fd)
 		.started_wall_ms = clock_wall_ms(),
 		.started_ms = clock_monotonic_ms(),
 		.lock_fd = -1,
+		.pickup_listener = -1,
 		.ready_fd = ready_fd,
 		.signals = { .fd = -1 },
 		.control = { .fd = -1 },
@@ -544,7 +547,7 @@ supervisor_run(struct settings *settings, const struct log *log, int ready_fd)
 	};
 	if (!notify_init(&supervisor->notify, getenv("NOTIFY_SOCKET"), &fault))
 		log_warn(log, "%s", fault_text(&fault));
-	pickup_seat_init(&supervisor->pickup);
+	companions_init(supervisor);
 	list_init(&supervisor->generations);
 	list_init(&supervisor->children);
 	list_init(&supervisor->control_clients);

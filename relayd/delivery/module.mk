@@ -13,5 +13,6 @@ relayd_libdelivery_a_SOURCES = \
 	%D%/route.c %D%/route.h \
 	%D%/scheduler.c %D%/scheduler.h \
 	%D%/smtp_client.c %D%/smtp_client.h \
+	%D%/token.c %D%/token.h \
 	%D%/state.c %D%/state.h
 EXTRA_DIST += docs/delivery.md
