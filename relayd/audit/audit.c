@@ -510,10 +510,23 @@ audit_connect(struct audit *audit, const struct audit_session *session, int64_t 
 }
 
 /* Deliveries and expiries have the same fields. */
+/* What TLS to the next hop was worth. */
+static void
+delivery_tls_put(struct json *j, const struct audit_delivery *delivery)
+{
+	if (delivery->tls_version.len == 0)
+		return;
+	json_object_begin(j, "tls");
+	json_text(j, "version", delivery->tls_version);
+	json_text_if(j, "cipher", delivery->tls_cipher);
+	json_bool(j, "verified", delivery->is_tls_verified);
+	json_text_if(j, "unverified", delivery->tls_unverified);
+	json_object_end(j);
+}
+
 static void
 delivery_record(struct audit *audit, const char *event, const struct audit_delivery *delivery)
 {
-	static const struct span none = { NULL, 0 };
 	size_t start = audit->lines.len;
 	struct json j = record_begin(audit, event, delivery->wall_ms);
 
@@ -521,7 +534,7 @@ delivery_record(struct audit *audit, const char *event, const struct audit_deliv
 	json_text_if(&j, "route", delivery->route);
 	json_text_if(&j, "next_hop", delivery->next_hop);
 	endpoint_if(&j, "peer", &delivery->peer);
-	tls_put(&j, delivery->tls_version, none, none);
+	delivery_tls_put(&j, delivery);
 	json_text(&j, "from", delivery->from);
 	json_text_if(&j, "to", delivery->to);
 	string_if(&j, "result", delivery->result);

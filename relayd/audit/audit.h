@@ -88,6 +88,9 @@ struct audit_delivery {
 	struct span next_hop;	 /* "mx1.example.com:25", or the Maildir's path */
 	struct ip_endpoint peer; /* port 0: none */
 	struct span tls_version; /* empty: clear */
+	struct span tls_cipher;
+	struct span tls_unverified; /* why the next hop's name is not vouched for */
+	bool is_tls_verified;
 	struct span from;
 	struct span to;		/* this recipient */
 	const char *result;	/* "delivered", "deferred", "failed" */

@@ -54,6 +54,9 @@ struct section *sections_open(struct reader *reader, const char *name, size_t *c
 /* The one section of a kind without title; false when there is none. */
 bool section_open(struct reader *reader, const char *name, struct section *out);
 
+/* The one section of a kind inside another; false when there is none. */
+bool section_inner(const struct section *outer, const char *name, struct section *out);
+
 /* Complain of the section as a whole, at its first line: "grant \"x\" <format>". */
 void section_complain(const struct section *section, const char *format, ...) PRINTF_LIKE(2, 3);
 
@@ -151,6 +154,9 @@ void connectors_read(struct reader *reader);
 void pickup_read(struct reader *reader); /* after the connectors, whose last it adds */
 void routes_read(struct reader *reader);
 void grants_read(struct reader *reader);
+
+/* TLS, login and balance of a route whose next hops are known. */
+void route_upstream_read(const struct section *section, struct route_settings *route);
 
 /*
  * What no section can know alone. Every recipient that is accepted has a route: a grant names

@@ -90,21 +90,27 @@ static const struct option_schema grant_options[] = {
 static const struct section_schema grant_schema = SECTION(grant_options);
 
 static const struct option_schema route_auth_options[] = {
-	{ "mechanism",      OPTION_VALUE, IN_THIS_RELEASE, "\"XOAUTH2\"", NULL },
+	{ "mechanism",      OPTION_VALUE, IN_THIS_RELEASE, "\"SCRAM-SHA-256\"", NULL },
 	{ "user",           OPTION_VALUE, IN_THIS_RELEASE, "\"relay@example.com\"", NULL },
 	{ "password-file",  OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/password\"", NULL },
-	{ "token-endpoint", OPTION_VALUE, IN_THIS_RELEASE, "\"https://...\"", NULL },
-	{ "client-id",      OPTION_VALUE, IN_THIS_RELEASE, "\"...\"", NULL },
-	{ "client-secret-file", OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/secret\"", NULL },
-	{ "scope",          OPTION_VALUE, IN_THIS_RELEASE, "\"...\"", NULL },
+	{ "token-endpoint", OPTION_VALUE, NOT_YET, "\"https://...\"", NULL },
+	{ "client-id",      OPTION_VALUE, NOT_YET, "\"...\"", NULL },
+	{ "client-secret-file", OPTION_VALUE, NOT_YET, "\"/etc/relayd/secret\"", NULL },
+	{ "scope",          OPTION_VALUE, NOT_YET, "\"...\"", NULL },
 };
 static const struct section_schema route_auth_schema = SECTION(route_auth_options);
 
 static const struct option_schema route_options[] = {
 	{ "recipients",  OPTION_LIST,  IN_THIS_RELEASE, "{ \"*\" }", NULL },
 	{ "next-hops",   OPTION_LIST,  IN_THIS_RELEASE, "{ \"mail.example.com:25\" }", NULL },
-	{ "tls",         OPTION_VALUE, IN_THIS_RELEASE, "\"none\"", NULL },
-	{ "auth",        OPTION_SECTION, NOT_YET,       NULL, &route_auth_schema },
+	{ "balance",     OPTION_VALUE, IN_THIS_RELEASE, "true", NULL },
+	{ "tls",         OPTION_VALUE, IN_THIS_RELEASE, "\"verify\"", NULL },
+	{ "tls-implicit", OPTION_VALUE, IN_THIS_RELEASE, "true", NULL },
+	{ "tls-ca",      OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/upstream-ca.pem\"", NULL },
+	{ "tls-name",    OPTION_VALUE, IN_THIS_RELEASE, "\"mail.example.com\"", NULL },
+	{ "certificate", OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/client.pem\"", NULL },
+	{ "key",         OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/client.key\"", NULL },
+	{ "auth",        OPTION_SECTION, IN_THIS_RELEASE, NULL, &route_auth_schema },
 	{ "connections", OPTION_VALUE, IN_THIS_RELEASE, "20", NULL },
 	{ "messages-per-minute", OPTION_VALUE, IN_THIS_RELEASE, "30", NULL },
 	{ "cut-through", OPTION_VALUE, NOT_YET,         "false", NULL },

@@ -166,6 +166,8 @@ child_become_worker(struct supervisor *supervisor, const struct child *child, in
 		.shared = supervisor->shared,
 		.limits = supervisor->limits,
 		.figures = child->figures,
+		.upstream = child->generation->upstream,
+		.shares = child->generation->shares,
 		.slot = child->slot,
 		.listeners = fds,
 		.listener_count = count,
@@ -315,6 +317,7 @@ children_reap(struct supervisor *supervisor)
 			continue;
 		child_end_log(supervisor, child, status);
 		connection_limits_slot_clear(supervisor->limits, child->slot);
+		share_set_clear(&supervisor->shares, child->slot);
 		past_add(supervisor, child);
 		list_remove(&child->link);
 		child->generation->children--;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "config/settings.h"
 #include "daemon/supervisor.h"
+#include "delivery/upstream.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -104,9 +105,29 @@ complain_print(void *context, bool is_error, const char *file, unsigned line, co
 	(void)fprintf(stderr, "%s: %s\n", is_error ? "error" : "warning", text);
 }
 
+/* What a start would read of certificates and passwords. */
+static bool
+upstream_check(const struct settings *settings)
+{
+	struct log log = { .level = LOG_LEVEL_WARN, .sink = LOG_SINK_STDERR };
+	struct fault fault = { .error = 0 };
+	struct upstream *upstream = upstream_new(settings->routes, settings->route_count,
+						 clock_wall_ms(), &log, &fault);
+	bool is_good = upstream != NULL;
+
+	if (!is_good)
+		(void)fprintf(stderr, "error: %s\n", fault_text(&fault));
+	upstream_free(&upstream);
+	return is_good;
+}
+
 static int
 configuration_check(struct settings *settings)
 {
+	if (!upstream_check(settings)) {
+		settings_free(&settings);
+		return EXIT_NO;
+	}
 	settings_lint(settings, clock_wall_ms(), complain_print, NULL);
 	(void)printf("%s: configuration is good: %zu connectors, %zu grants, %zu routes\n",
 		     settings->path, settings->source.connector_count,

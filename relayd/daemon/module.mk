@@ -18,6 +18,7 @@ sbin_PROGRAMS += sbin/relayd
 sbin_relayd_SOURCES = %D%/main.c
 sbin_relayd_LDADD = \
 	relayd/libdaemon.a relayd/libconfig.a relayd/libdelivery.a relayd/libsession.a \
-	relayd/libaudit.a relayd/libpolicy.a relayd/libspool.a relayd/libnet.a \
+	relayd/libaudit.a relayd/libauth.a relayd/libpolicy.a relayd/libspool.a relayd/libnet.a \
 	relayd/libsmtp.a relayd/libbase.a \
-	$(CONFUSE_LIBS) $(CURL_LIBS) $(UNBOUND_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SECCOMP_LIBS) $(CAPNG_LIBS)
+	$(CONFUSE_LIBS) $(CURL_LIBS) $(UNBOUND_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SECCOMP_LIBS) $(CAPNG_LIBS) \
+	$(SASL_LIBS) $(OPENSSL_LIBS)

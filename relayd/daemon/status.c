@@ -34,9 +34,22 @@ connector_add(struct session_figures *to, struct session_figures *from, bool is_
 	ADD(to, from, octets);
 }
 
+/* The worst of what the workers see. */
+static void
+hop_add(struct hop_figures *to, struct hop_figures *from)
+{
+	ADD(to, from, connections);
+	if (from->paused_until_wall_ms > to->paused_until_wall_ms) {
+		to->paused_until_wall_ms = from->paused_until_wall_ms;
+		to->trouble = from->trouble;
+	}
+}
+
 static void
 route_add(struct route_figures *to, struct route_figures *from, bool is_past)
 {
+	ADD(to, from, tls_failures);
+	ADD(to, from, login_failures);
 	ADD(to, from, delivered);
 	ADD(to, from, deferred);
 	ADD(to, from, failed);
@@ -46,6 +59,8 @@ route_add(struct route_figures *to, struct route_figures *from, bool is_past)
 	ADD(to, from, in_flight);
 	ADD(to, from, dead);
 	ADD(to, from, connections_open);
+	for (size_t i = 0; i < NEXT_HOPS_MAX; i++)
+		hop_add(&to->hops[i], &from->hops[i]);
 	if (from->oldest_wall_ms != 0 &&
 	    (to->oldest_wall_ms == 0 || from->oldest_wall_ms < to->oldest_wall_ms))
 		to->oldest_wall_ms = from->oldest_wall_ms;
@@ -184,6 +199,55 @@ connectors_write(const struct settings *settings, struct worker_figures *total, 
 	json_array_end(j);
 }
 
+static const char *
+hop_trouble_text(uint32_t trouble)
+{
+	static const char *const texts[] = {
+		[HOP_IS_WELL] = "well",
+		[HOP_HAS_NO_CONNECTION] = "no connection",
+		[HOP_HAS_NO_TLS] = "TLS failed",
+		[HOP_REFUSES_LOGIN] = "login refused",
+		[HOP_THROTTLES] = "asks for patience",
+	};
+
+	return trouble < ARRAY_LEN(texts) ? texts[trouble] : "";
+}
+
+/* "up", or "paused" with why and until when. */
+static void
+next_hop_write(const struct next_hop_settings *next_hop, struct hop_figures *figures,
+	       struct json *j)
+{
+	char text[CLOCK_RFC3339_SIZE];
+	struct buffer name;
+	bool is_v6 = span_find(next_hop->host, ':') < next_hop->host.len;
+
+	buffer_init(&name, 600);
+	buffer_printf(&name, "%s" SPAN_FMT "%s:%u", is_v6 ? "[" : "",
+		      SPAN_ARG(next_hop->host), is_v6 ? "]" : "", (unsigned)next_hop->port);
+	json_object_begin(j, NULL);
+	json_text(j, "name", buffer_span(&name));
+	json_cstring(j, "state", figures->paused_until_wall_ms == 0 ? "up" : "paused");
+	NUMBER(j, figures, connections);
+	if (figures->paused_until_wall_ms != 0) {
+		clock_rfc3339(figures->paused_until_wall_ms, text);
+		json_cstring(j, "trouble", hop_trouble_text(figures->trouble));
+		json_cstring(j, "until", text);
+	}
+	json_object_end(j);
+	buffer_reset(&name);
+}
+
+static void
+next_hops_write(const struct route_settings *route, struct route_figures *figures,
+		struct json *j)
+{
+	json_array_begin(j, "next_hops");
+	for (size_t i = 0; i < route->next_hop_count && i < NEXT_HOPS_MAX; i++)
+		next_hop_write(&route->next_hops[i], &figures->hops[i], j);
+	json_array_end(j);
+}
+
 static void
 routes_write(const struct settings *settings, struct worker_figures *total, struct json *j)
 {
@@ -201,6 +265,10 @@ routes_write(const struct settings *settings, struct worker_figures *total, stru
 		NUMBER(j, figures, deferred);
 		NUMBER(j, figures, failed);
 		NUMBER(j, figures, connections_open);
+		NUMBER(j, figures, tls_failures);
+		NUMBER(j, figures, login_failures);
+		if (settings->routes[i].next_hop_count > 0)
+			next_hops_write(&settings->routes[i], figures, j);
 		if (figures->oldest_wall_ms != 0) {
 			clock_rfc3339(figures->oldest_wall_ms, oldest);
 			json_cstring(j, "oldest", oldest);

@@ -31,23 +31,51 @@
 
 /* ---- generations ---- */
 
+static void
+generation_free(struct supervisor *supervisor, struct generation *generation)
+{
+	for (size_t i = 0; i < generation->settings->route_count; i++) {
+		if (generation->shares[i] != NULL)
+			share_set_give_back(&supervisor->shares, generation->shares[i]);
+	}
+	free(generation->shares);
+	upstream_free(&generation->upstream);
+	list_remove(&generation->link);
+	settings_free(&generation->settings);
+	free(generation);
+}
+
+static bool
+shares_take(struct supervisor *supervisor, struct generation *generation,
+	    struct fault *fault)
+{
+	const struct settings *settings = generation->settings;
+
+	for (size_t i = 0; i < settings->route_count; i++) {
+		generation->shares[i] = share_set_take(&supervisor->shares,
+						       settings->routes[i].name, fault);
+		if (generation->shares[i] == NULL)
+			return false;
+	}
+	return true;
+}
+
 struct generation *
-generation_new(struct supervisor *supervisor, struct settings *settings)
+generation_new(struct supervisor *supervisor, struct settings *settings, struct fault *fault)
 {
 	struct generation *generation = memory_new(sizeof(*generation));
 
 	generation->settings = settings;
+	generation->shares =
+	    memory_new_array(settings->route_count, sizeof(*generation->shares));
 	generation->number = ++supervisor->generations_made;
 	list_append(&supervisor->generations, &generation->link);
-	return generation;
-}
-
-static void
-generation_free(struct generation *generation)
-{
-	list_remove(&generation->link);
-	settings_free(&generation->settings);
-	free(generation);
+	generation->upstream = upstream_new(settings->routes, settings->route_count,
+					    clock_wall_ms(), supervisor->log, fault);
+	if (generation->upstream != NULL && shares_take(supervisor, generation, fault))
+		return generation;
+	generation_free(supervisor, generation);
+	return NULL;
 }
 
 /* Nobody runs under it any more, and nobody will. */
@@ -56,7 +84,7 @@ generation_release(struct supervisor *supervisor, struct generation *generation)
 {
 	if (generation->children == 0 && generation != supervisor->current &&
 	    generation != supervisor->candidate)
-		generation_free(generation);
+		generation_free(supervisor, generation);
 }
 
 static bool
@@ -367,7 +395,12 @@ supervisor_reload(struct supervisor *supervisor, struct buffer *errors)
 		log_error(supervisor->log, "%s", fault_text(&fault));
 		return reload_refuse(supervisor, settings, errors);
 	}
-	supervisor->candidate = generation_new(supervisor, settings);
+	supervisor->candidate = generation_new(supervisor, settings, &fault);
+	if (supervisor->candidate == NULL) {
+		buffer_append_text(errors, fault_text(&fault));
+		log_error(supervisor->log, "%s", fault_text(&fault));
+		return reload_refuse(supervisor, NULL, errors);
+	}
 	if (!generation_start(supervisor, supervisor->candidate, &fault)) {
 		buffer_append_text(errors, fault_text(&fault));
 		log_error(supervisor->log, "%s", fault_text(&fault));
@@ -474,8 +507,8 @@ supervisor_build(struct supervisor *supervisor, struct settings *settings, struc
 {
 	char hash[17];
 
-	supervisor->candidate = generation_new(supervisor, settings);
-	if (!rights_use(supervisor, settings, fault) ||
+	supervisor->candidate = generation_new(supervisor, settings, fault);
+	if (supervisor->candidate == NULL || !rights_use(supervisor, settings, fault) ||
 	    !state_lock(supervisor, settings, fault))
 		return false;
 	policy_hash(settings->policy, hash);
@@ -506,7 +539,7 @@ supervisor_tear_down(struct supervisor *supervisor)
 	supervisor->current = NULL;
 	supervisor->candidate = NULL;
 	while ((link = list_take_first(&supervisor->generations)) != NULL)
-		generation_free(LIST_OWNER(link, struct generation, link));
+		generation_free(supervisor, LIST_OWNER(link, struct generation, link));
 	for (size_t i = 0; i < supervisor->socket_count; i++)
 		(void)close(supervisor->sockets[i].fd);
 	free(supervisor->sockets);
@@ -520,6 +553,7 @@ supervisor_tear_down(struct supervisor *supervisor)
 		connection_limits_free(&supervisor->limits);
 	shared_free(&supervisor->shared);
 	worker_figures_free(&supervisor->past);
+	share_set_reset(&supervisor->shares);
 	if (supervisor->loop != NULL)
 		loop_free(&supervisor->loop);
 	if (supervisor->lock_fd != -1)
@@ -549,6 +583,7 @@ supervisor_run(struct settings *settings, const struct log *log, int ready_fd)
 		log_warn(log, "%s", fault_text(&fault));
 	companions_init(supervisor);
 	list_init(&supervisor->generations);
+	share_set_init(&supervisor->shares);
 	list_init(&supervisor->children);
 	list_init(&supervisor->control_clients);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)

@@ -8,6 +8,8 @@
 #include "daemon/companion.h"
 #include "daemon/shared.h"
 #include "daemon/worker.h"
+#include "delivery/share.h"
+#include "delivery/upstream.h"
 #include "net/notify.h"
 
 #include <sys/types.h>
@@ -19,6 +21,8 @@
 struct generation {
 	struct list link;
 	struct settings *settings;
+	struct upstream *upstream;   /* what its routes read from files */
+	struct route_share **shares; /* of its routes */
 	unsigned number;
 	unsigned children;
 };
@@ -67,6 +71,7 @@ struct supervisor {
 	struct audit *audit;
 	struct shared *shared;
 	struct connection_limits *limits;
+	struct share_set shares;
 	struct list generations; /* the last one is current, or wants to be */
 	struct generation *current;
 	struct generation *candidate; /* being started by a reload; NULL */
@@ -128,7 +133,9 @@ bool pickup_bind(struct supervisor *supervisor, const struct settings *settings,
 
 /* ---- supervisor.c ---- */
 
-struct generation *generation_new(struct supervisor *supervisor, struct settings *settings);
+/* Takes the settings, also when it fails: NULL and *fault. */
+struct generation *generation_new(struct supervisor *supervisor, struct settings *settings,
+				  struct fault *fault);
 
 /* A child says that it serves; a child ended (the struct is about to go). */
 void supervisor_child_ready(struct supervisor *supervisor, struct child *child);

@@ -5,8 +5,10 @@
 #include "config.h" /* FAULT_INJECTION */
 
 #include "audit/audit.h"
+#include "auth/login_client.h"
 #include "base/memory.h"
 #include "daemon/sandbox.h"
+#include "delivery/upstream.h"
 #include "net/listener.h"
 #include "spool/disk_faulty.h"
 
@@ -32,6 +34,7 @@ struct worker {
 	struct dns *dns;
 	struct audit *audit;
 	struct spool *spool;
+	struct login_client *login; /* NULL: no route logs in */
 	struct delivery *delivery;
 	struct session_server *server;
 	struct worker_listener *listeners;
@@ -249,6 +252,17 @@ spool_start(struct worker *worker, struct fault *fault)
 	return worker->spool != NULL;
 }
 
+/* It loads plug-ins: before the sandbox. */
+static bool
+login_start(struct worker *worker, struct fault *fault)
+{
+	unsigned wanted = upstream_mechanisms(worker->start->upstream);
+
+	if (wanted != 0)
+		worker->login = login_client_new(wanted, fault);
+	return wanted == 0 || worker->login != NULL;
+}
+
 static bool
 delivery_start(struct worker *worker, struct fault *fault)
 {
@@ -264,6 +278,10 @@ delivery_start(struct worker *worker, struct fault *fault)
 		.route_count = settings->route_count,
 		.queue = &settings->queue,
 		.figures = worker->start->figures->routes,
+		.shares = worker->start->shares,
+		.worker = worker->start->slot,
+		.upstream = worker->start->upstream,
+		.login = worker->login,
 	};
 
 	worker->delivery = delivery_new(&environment, fault);
@@ -332,7 +350,7 @@ worker_build(struct worker *worker, struct fault *fault)
 	const struct settings *settings = worker->settings;
 
 	policy_hash(settings->policy, worker->hash);
-	if (!worker_confine(worker, fault))
+	if (!login_start(worker, fault) || !worker_confine(worker, fault))
 		return false;
 	worker->loop = loop_new(fault);
 	if (worker->loop == NULL)
@@ -366,6 +384,7 @@ worker_tear_down(struct worker *worker)
 		session_server_free(&worker->server);
 	if (worker->delivery != NULL)
 		delivery_free(&worker->delivery);
+	login_client_free(&worker->login);
 	if (worker->spool != NULL) {
 		figures_publish(worker);
 		spool_close(&worker->spool);

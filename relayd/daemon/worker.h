@@ -28,7 +28,9 @@ struct worker_start {
 	struct shared *shared;
 	struct connection_limits *limits;
 	struct worker_figures *figures;
-	unsigned slot;	      /* in limits */
+	const struct upstream *upstream;
+	struct route_share *const *shares; /* of the routes */
+	unsigned slot;	      /* in limits, and in the shares */
 	const int *listeners; /* listening sockets, this worker's alone */
 	size_t listener_count;
 	int channel; /* to the supervisor */

@@ -31,6 +31,8 @@ static const struct delivery_tuning tuning_default = {
 		.pause_max_ms = 60 * 1000,
 		.ttl_min_ms = 5 * 1000,
 		.ttl_max_ms = 5 * 60 * 1000,
+		.login_pause_first_ms = 60 * 1000,
+		.login_pause_max_ms = 15 * 60 * 1000,
 	},
 	.envelope_octets_max = 8U << 20,
 };
@@ -237,7 +239,7 @@ dispatches_init(struct delivery *delivery, struct fault *fault)
 				return false;
 		}
 		if (!dispatch_init(&delivery->dispatches[i], delivery, &environment->routes[i],
-				   &environment->figures[i], fault))
+				   &environment->figures[i], environment->shares[i], fault))
 			return false;
 	}
 	return true;

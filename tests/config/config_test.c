@@ -5,6 +5,8 @@
 
 #include "base/clock.h"
 
+#include "auth/mechanism.h"
+
 #include "suite.h"
 
 #include <fcntl.h>
@@ -296,7 +298,9 @@ START_TEST(defaults_are_those_of_the_manual)
 	ck_assert_uint_eq(s->routes[0].next_hop_count, 1);
 	assert_text(s->routes[0].next_hops[0].host, "192.0.2.1");
 	ck_assert_uint_eq(s->routes[0].next_hops[0].port, 25);
-	ck_assert_int_eq(s->routes[0].tls, ROUTE_TLS_NONE);
+	ck_assert_int_eq(s->routes[0].tls, ROUTE_TLS_OPPORTUNISTIC);
+	ck_assert(!s->routes[0].is_balanced && !s->routes[0].is_tls_implicit);
+	ck_assert_uint_eq(s->routes[0].auth.mechanisms, 0);
 	ck_assert_uint_eq(s->routes[0].connections_max, 20);
 	ck_assert_uint_eq(s->routes[0].messages_per_minute, 0);
 	ck_assert_uint_eq(s->queue.retry_count, 5);
@@ -359,7 +363,12 @@ static const char full[] =
     "    recipients = { \"*\" }\n"
     "    next-hops = { \"smtp.example.com:587\", \"[2001:db8::1]:26\", \"2001:db8::2\",\n"
     "                  \"backup.example.net\" }\n"
-    "    tls = \"none\" connections = 3 messages-per-minute = 30\n"
+    "    tls = \"verify\" connections = 3 messages-per-minute = 30\n"
+    "    tls-implicit = true tls-ca = \"/etc/relayd/ca.pem\" tls-name = \"smtp.example.com\"\n"
+    "    certificate = \"/etc/relayd/client.pem\" key = \"/etc/relayd/client.key\"\n"
+    "    auth { mechanism = \"SCRAM-SHA-1\" user = \"relay@example.com\"\n"
+    "           password-file = \"/etc/relayd/password\" }\n"
+    "    balance = true\n"
     "}\n";
 
 /* clang-format on */
@@ -444,6 +453,15 @@ START_TEST(every_option_of_this_release_arrives)
 	ck_assert_uint_eq(s->routes[1].next_hops[2].port, 25);
 	ck_assert_uint_eq(s->routes[1].connections_max, 3);
 	ck_assert_uint_eq(s->routes[1].messages_per_minute, 30);
+	ck_assert_int_eq(s->routes[1].tls, ROUTE_TLS_VERIFY);
+	ck_assert(s->routes[1].is_tls_implicit && s->routes[1].is_balanced);
+	ck_assert_str_eq(s->routes[1].tls_ca, "/etc/relayd/ca.pem");
+	assert_text(s->routes[1].tls_name, "smtp.example.com");
+	ck_assert_str_eq(s->routes[1].certificate, "/etc/relayd/client.pem");
+	ck_assert_str_eq(s->routes[1].key, "/etc/relayd/client.key");
+	ck_assert_uint_eq(s->routes[1].auth.mechanisms, AUTH_BIT(AUTH_SCRAM_SHA_1));
+	assert_text(s->routes[1].auth.user, "relay@example.com");
+	ck_assert_str_eq(s->routes[1].auth.password_file, "/etc/relayd/password");
 
 	ck_assert_uint_eq(s->queue.retry_count, 2);
 	ck_assert_int_eq(s->queue.retry_ms[0], 10000);

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: ISC
 if HAVE_CHECK
-delivery_libs = relayd/libdelivery.a relayd/libaudit.a relayd/libpolicy.a relayd/libspool.a \
-	relayd/libnet.a relayd/libsmtp.a relayd/libbase.a \
-	$(CHECK_LIBS) $(JANSSON_LIBS) $(XXHASH_LIBS) $(IDN_LIBS)
+delivery_libs = relayd/libdelivery.a relayd/libaudit.a relayd/libauth.a relayd/libpolicy.a \
+	relayd/libspool.a relayd/libnet.a relayd/libsmtp.a relayd/libbase.a \
+	$(CHECK_LIBS) $(JANSSON_LIBS) $(XXHASH_LIBS) $(IDN_LIBS) $(SASL_LIBS) $(OPENSSL_LIBS)
 delivery_bed = \
 	tests/delivery/bed.c tests/delivery/bed.h \
 	tests/delivery/fake_dns.c tests/delivery/fake_dns.h \

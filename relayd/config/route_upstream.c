@@ -1,0 +1,184 @@
+/* SPDX-License-Identifier: ISC */
+/* How a route meets its next hops: TLS, login, the order of them; see reader.h. */
+#include "config/reader.h"
+#include "config/value.h"
+
+#include "auth/login_client.h"
+
+#define USER_MAX 255
+
+/* Complain of an option that has no effect without another. */
+static void
+needless_complain(const struct section *section, const char *option, const char *cure)
+{
+	struct value value;
+
+	if (section_value(section, option, &value))
+		value_complain(&value, "has no effect %s, or remove it", cure);
+}
+
+static const char *
+path_read(const struct section *section, const char *option)
+{
+	struct span path = section_path(section, option);
+
+	return path.len == 0 ? NULL : arena_copy_text(section->reader->arena, path);
+}
+
+/* ---- TLS ---- */
+
+static struct span
+tls_name_read(const struct section *section)
+{
+	struct value value;
+	struct ip ip;
+
+	if (!section_value(section, "tls-name", &value))
+		return (struct span){ .ptr = NULL };
+	if (!domain_is_valid(value.text) && ip_parse(value.text, &ip) != PARSE_OK)
+		value_complain(&value, "is not a host name; write the name that the next "
+				       "hop's certificate has, for example "
+				       "\"smtp.example.com\"");
+	return section_text(section, "tls-name");
+}
+
+static void
+tls_read(const struct section *section, struct route_settings *route)
+{
+	static const struct choice tls[] = {
+		{ "none", ROUTE_TLS_NONE, IN_THIS_RELEASE },
+		{ "opportunistic", ROUTE_TLS_OPPORTUNISTIC, IN_THIS_RELEASE },
+		{ "required", ROUTE_TLS_REQUIRED, IN_THIS_RELEASE },
+		{ "verify", ROUTE_TLS_VERIFY, IN_THIS_RELEASE },
+		{ "dane", ROUTE_TLS_DANE, NOT_YET },
+	};
+	static const char *const needing[] = { "tls-implicit", "tls-ca", "tls-name",
+					       "certificate", "key" };
+
+	route->tls = (enum route_tls)section_choice(section, "tls", tls, ARRAY_LEN(tls),
+						    ROUTE_TLS_OPPORTUNISTIC);
+	route->is_tls_implicit = section_bool(section, "tls-implicit", false);
+	route->tls_ca = path_read(section, "tls-ca");
+	route->tls_name = tls_name_read(section);
+	route->certificate = path_read(section, "certificate");
+	route->key = path_read(section, "key");
+	for (size_t i = 0; route->tls == ROUTE_TLS_NONE && i < ARRAY_LEN(needing); i++)
+		needless_complain(section, needing[i],
+				  "without TLS; write tls = \"verify\"");
+	if (route->tls != ROUTE_TLS_NONE && route->certificate == NULL &&
+	    !section_has_refused(section, "certificate"))
+		needless_complain(section, "key",
+				  "without a certificate; write certificate = "
+				  "\"/etc/relayd/tls/client.pem\"");
+}
+
+/* ---- Login ---- */
+
+static unsigned
+mechanisms_read(const struct section *section)
+{
+	static const struct choice mechanisms[] = {
+		{ "SCRAM-SHA-256", AUTH_BIT(AUTH_SCRAM_SHA_256), IN_THIS_RELEASE },
+		{ "SCRAM-SHA-1", AUTH_BIT(AUTH_SCRAM_SHA_1), IN_THIS_RELEASE },
+		{ "CRAM-MD5", AUTH_BIT(AUTH_CRAM_MD5), IN_THIS_RELEASE },
+		{ "PLAIN", AUTH_BIT(AUTH_PLAIN), IN_THIS_RELEASE },
+		{ "LOGIN", AUTH_BIT(AUTH_LOGIN), IN_THIS_RELEASE },
+		{ "XOAUTH2", 0, NOT_YET },
+		{ "OAUTHBEARER", 0, NOT_YET },
+	};
+
+	return (unsigned)section_choice(section, "mechanism", mechanisms,
+					ARRAY_LEN(mechanisms), LOGIN_MECHANISMS);
+}
+
+static struct span
+user_read(const struct section *section)
+{
+	struct value value;
+
+	if (!section_value(section, "user", &value)) {
+		section_complain_missing(section, "user", "\"relay@example.com\"");
+		return (struct span){ .ptr = NULL };
+	}
+
+	bool is_good = value.text.len <= USER_MAX; /* of an empty one others complain */
+
+	for (size_t i = 0; i < value.text.len; i++)
+		is_good = is_good && !ascii_is_control(value.text.ptr[i]);
+	if (!is_good)
+		value_complain(&value, "is not a user's name; write for example "
+				       "\"relay@example.com\"");
+	return section_text(section, "user");
+}
+
+static bool
+is_plain_text_only(unsigned mechanisms)
+{
+	return (mechanisms & ~(AUTH_BIT(AUTH_PLAIN) | AUTH_BIT(AUTH_LOGIN))) == 0;
+}
+
+static bool
+next_hops_are_loopback(const struct route_settings *route)
+{
+	struct ip ip;
+
+	for (size_t i = 0; i < route->next_hop_count; i++)
+		if (ip_parse(route->next_hops[i].host, &ip) != PARSE_OK ||
+		    !ip_is_loopback(&ip))
+			return false;
+	return true;
+}
+
+static void
+auth_read(const struct section *route_section, struct route_settings *route)
+{
+	struct section section;
+
+	if (!section_inner(route_section, "auth", &section))
+		return;
+	route->auth = (struct route_auth){
+		.mechanisms = mechanisms_read(&section),
+		.user = user_read(&section),
+		.password_file = path_read(&section, "password-file"),
+	};
+	if (!section_has(&section, "password-file"))
+		section_complain_missing(&section, "password-file",
+					 "\"/etc/relayd/password\"");
+	if (route->tls == ROUTE_TLS_NONE && is_plain_text_only(route->auth.mechanisms) &&
+	    !next_hops_are_loopback(route))
+		section_complain(&section, "would send the password in clear, which relayd "
+					   "does on loopback only; write tls = \"verify\" in "
+					   "the route");
+}
+
+/* ---- All of it ---- */
+
+/* What only next hops have, in a route into a Maildir. */
+static void
+maildir_complain(const struct section *section)
+{
+	static const char *const options[] = { "balance", "tls", "tls-implicit", "tls-ca",
+					       "tls-name", "certificate", "key" };
+	struct section auth;
+
+	for (size_t i = 0; i < ARRAY_LEN(options); i++) {
+		struct value value;
+
+		if (section_value(section, options[i], &value))
+			value_complain(&value, "has no meaning for a Maildir; remove it");
+	}
+	if (section_inner(section, "auth", &auth))
+		section_complain(&auth, "has no meaning for a Maildir; remove it");
+}
+
+void
+route_upstream_read(const struct section *section, struct route_settings *route)
+{
+	if (route->maildir.len > 0 && route->next_hop_count == 0) {
+		maildir_complain(section);
+		return;
+	}
+	route->is_balanced = section_bool(section, "balance", false);
+	tls_read(section, route);
+	auth_read(section, route);
+}
