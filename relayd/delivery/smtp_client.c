@@ -996,9 +996,12 @@ static size_t
 client_received(struct stream *stream, struct span bytes)
 {
 	struct smtp_client *client = client_of(stream);
+	unsigned connection = client->connection;
 	struct span in = bytes;
 
-	while (in.len > 0 && client->state != CLIENT_CLOSED) {
+	/* its owner may connect it anew meanwhile: the rest is none of that connection's */
+	while (in.len > 0 && client->state != CLIENT_CLOSED &&
+	       client->connection == connection) {
 		if (client->state == CLIENT_HANDSHAKE)
 			return bytes.len - in.len; /* TLS's, or a reason to break the stream */
 		switch (reply_parser_feed(&client->parser, &in)) {
@@ -1122,6 +1125,7 @@ smtp_client_connect(struct smtp_client *client, const struct ip_endpoint *to,
 		return false;
 	reply_parser_init(&client->parser);
 	client->peer = *to;
+	client->connection++;
 	client->plan = *plan;
 	client->trouble = TROUBLE_CONNECT;
 	client->tls = (struct smtp_client_tls){ .version = NULL };

@@ -140,6 +140,7 @@ struct smtp_client {
 	enum smtp_client_state state;
 	struct loop_timer timer;
 	struct ip_endpoint peer;
+	unsigned connection; /* which of its connections this is */
 	struct smtp_client_plan plan;
 	enum smtp_client_trouble trouble; /* what stands in the way at present */
 	struct smtp_client_tls tls;

@@ -254,6 +254,7 @@ bed_submit(struct bed *bed, const struct bed_message *message)
 		.ret = message->ret,
 		.body = message->body_kind,
 		.is_smtputf8 = message->is_smtputf8,
+		.needs_tls = message->needs_tls,
 		.arrived_wall_ms = clock_wall_ms(),
 		.size_octets = message->body.len,
 		.recipients = recipients,

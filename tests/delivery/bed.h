@@ -87,6 +87,7 @@ struct bed_message {
 	const char *envid;
 	const char *orcpt;
 	uint32_t notify;
+	bool needs_tls;
 };
 
 /* Store a message; delivery has it once the spool says that it is durable. */
