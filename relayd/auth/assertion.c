@@ -12,6 +12,7 @@
 #include <openssl/pem.h>
 #include <openssl/x509.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #define GOOD_FOR_S     600
 #define NOT_BEFORE_S   60 /* clocks differ */
@@ -164,29 +165,66 @@ signature_append(EVP_PKEY *key, bool is_ec, size_t from, struct buffer *out)
 	return ok;
 }
 
-bool
-assertion_append(const struct assertion_request *request, struct buffer *out,
-		 struct fault *fault)
+struct assertion_key {
+	X509 *certificate;
+	EVP_PKEY *key;
+	bool is_ec;
+};
+
+static bool
+key_is_usable(const struct assertion_key *key, struct fault *fault, const char *path)
 {
-	X509 *certificate = certificate_load(request->certificate, fault);
-	EVP_PKEY *key = certificate == NULL ? NULL : key_load(request->key, fault);
+	char curve[32] = "";
+	size_t len = 0;
+
+	if (EVP_PKEY_is_a(key->key, "RSA") == 1)
+		return true;
+	if (key->is_ec &&
+	    EVP_PKEY_get_group_name(key->key, curve, sizeof(curve), &len) == 1 &&
+	    strcmp(curve, "prime256v1") == 0)
+		return true;
+	return fault_say(fault, "the key in %s cannot sign an assertion; use RSA, or EC with the "
+				"curve P-256",
+			 path);
+}
+
+struct assertion_key *
+assertion_key_new(const char *certificate, const char *key, struct fault *fault)
+{
+	struct assertion_key *pair = memory_new(sizeof(*pair));
+
+	pair->certificate = certificate_load(certificate, fault);
+	pair->key = pair->certificate == NULL ? NULL : key_load(key, fault);
+	pair->is_ec = pair->key != NULL && EVP_PKEY_is_a(pair->key, "EC") == 1;
+
+	bool ok = pair->key != NULL && key_is_usable(pair, fault, key);
+
+	if (ok && X509_check_private_key(pair->certificate, pair->key) != 1)
+		ok = fault_say(fault, "the key in %s is not that of the certificate in %s", key,
+			       certificate);
+	if (!ok)
+		assertion_key_free(&pair);
+	return pair;
+}
+
+void
+assertion_key_free(struct assertion_key **key)
+{
+	if (*key == NULL)
+		return;
+	EVP_PKEY_free((*key)->key);
+	X509_free((*key)->certificate);
+	free(*key);
+	*key = NULL;
+}
+
+bool
+assertion_append(const struct assertion_request *request, struct buffer *out)
+{
+	const struct assertion_key *key = request->key;
 	size_t from = out->len;
-	bool ok = key != NULL;
 
-	if (ok && X509_check_private_key(certificate, key) != 1)
-		ok = fault_say(fault, "the key in %s is not that of the certificate in %s",
-			       request->key, request->certificate);
-	if (ok) {
-		bool is_ec = EVP_PKEY_is_a(key, "EC") == 1;
-
-		ok = header_append(certificate, is_ec, out) && buffer_append_byte(out, '.') &&
-		     claims_append(request, out) && signature_append(key, is_ec, from, out);
-		if (!ok)
-			fault_say(fault, "the key in %s cannot sign an assertion; use RSA, or EC "
-					 "with the curve P-256",
-				  request->key);
-	}
-	EVP_PKEY_free(key);
-	X509_free(certificate);
-	return ok;
+	return header_append(key->certificate, key->is_ec, out) &&
+	       buffer_append_byte(out, '.') && claims_append(request, out) &&
+	       signature_append(key->key, key->is_ec, from, out);
 }

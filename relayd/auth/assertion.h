@@ -8,19 +8,28 @@
 
 #define ASSERTION_TYPE "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 
+struct assertion_key;
+
+/*
+ * Read certificate and key, PEM files; RSA, or EC with the curve P-256. NULL and *fault when
+ * one cannot be read or they do not belong together.
+ */
+struct assertion_key *assertion_key_new(const char *certificate, const char *key,
+					struct fault *fault);
+void assertion_key_free(struct assertion_key **key);
+
 struct assertion_request {
-	const char *certificate; /* PEM file; its SHA-256 thumbprint names the key */
-	const char *key;	 /* PEM file, RSA or EC P-256 */
-	const char *client_id;	 /* issuer and subject */
-	const char *audience;	 /* the token endpoint */
+	const struct assertion_key *key;
+	const char *client_id; /* issuer and subject */
+	const char *audience;  /* the token endpoint */
 	int64_t now_wall_ms;
 };
 
 /*
  * Append a signed JSON Web Token (RFC 7515, RFC 7519) that is good for ten minutes: RS256 or
- * ES256, as the key is. False and *fault when a file cannot be read or does not fit.
+ * ES256, as the key is; the certificate's thumbprints name the key. False when it does not fit
+ * or cannot be signed.
  */
-bool assertion_append(const struct assertion_request *request, struct buffer *out,
-		      struct fault *fault) MUST_CHECK;
+bool assertion_append(const struct assertion_request *request, struct buffer *out) MUST_CHECK;
 
 #endif

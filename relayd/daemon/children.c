@@ -167,6 +167,7 @@ child_become_worker(struct supervisor *supervisor, const struct child *child, in
 		.limits = supervisor->limits,
 		.figures = child->figures,
 		.upstream = child->generation->upstream,
+		.tokens = child->generation->tokens,
 		.shares = child->generation->shares,
 		.slot = child->slot,
 		.listeners = fds,

@@ -30,6 +30,7 @@
 #define REQUEST_WITHIN_S 30
 #define FORM_OCTETS_MAX 65536
 #define SECRET_OCTETS_MAX 4096
+#define CA_OCTETS_MAX	(4U << 20)
 
 struct source {
 	const struct token_settings *settings;
@@ -38,6 +39,8 @@ struct source {
 	char key[65]; /* of what tokens are asked with */
 	char secret[SECRET_OCTETS_MAX];
 	char refresh_token[TOKEN_OCTETS_MAX + 1];
+	struct assertion_key *assertion; /* or NULL */
+	struct buffer ca;		 /* the authorities, PEM; empty: the system's */
 	int64_t due_ms; /* monotonic */
 	int64_t delay_ms;
 	int64_t renewed_ms;
@@ -66,6 +69,26 @@ secret_read(const char *path, char *out, size_t room, struct fault *fault)
 	(void)fclose(file);
 	out[strcspn(out, "\r\n")] = '\0';
 	return out[0] != '\0' || fault_say(fault, "the first line of %s is empty", path);
+}
+
+static bool
+file_read(const char *path, struct buffer *out, struct fault *fault)
+{
+	FILE *file = fopen(path, "re");
+	size_t got = 1;
+
+	if (file == NULL)
+		return fault_setf(fault, "open %s", path);
+	while (got > 0) {
+		char *room = buffer_reserve(out, 4096);
+
+		if (room == NULL)
+			break;
+		got = fread(room, 1, 4096, file);
+		buffer_claim(out, got);
+	}
+	(void)fclose(file);
+	return got == 0 || fault_say(fault, "%s is too long", path);
 }
 
 /* Who reads the key learns nothing of a secret: it goes through a digest. */
@@ -103,8 +126,13 @@ source_open(struct source *source, struct fault *fault)
 	    !secret_read(s->refresh_token_file, source->refresh_token,
 			 sizeof(source->refresh_token), fault))
 		return false;
+	if (s->certificate != NULL) {
+		source->assertion = assertion_key_new(s->certificate, s->key, fault);
+		if (source->assertion == NULL)
+			return false;
+	}
 	key_compute(source);
-	return true;
+	return s->ca_file == NULL || file_read(s->ca_file, &source->ca, fault);
 }
 
 /* ---- The file of a token ---- */
@@ -220,8 +248,7 @@ form_compose(const struct source *source, struct buffer *form, struct fault *fau
 {
 	const struct token_settings *s = source->settings;
 	const struct assertion_request request = {
-		.certificate = s->certificate,
-		.key = s->key,
+		.key = source->assertion,
 		.client_id = s->client_id,
 		.audience = s->endpoint,
 		.now_wall_ms = clock_wall_ms(),
@@ -238,19 +265,16 @@ form_compose(const struct source *source, struct buffer *form, struct fault *fau
 		ok = ok && form_append(form, "scope", span_of(s->scope));
 	if (source->secret[0] != '\0')
 		ok = ok && form_append(form, "client_secret", span_of(source->secret));
-	if (s->certificate != NULL) {
+	if (source->assertion != NULL) {
 		struct buffer assertion;
 
 		buffer_init(&assertion, 16384);
-		if (!assertion_append(&request, &assertion, fault)) {
-			buffer_reset(&assertion);
-			return false;
-		}
-		ok = ok && form_append(form, "client_assertion_type", span_of(ASSERTION_TYPE)) &&
+		ok = ok && assertion_append(&request, &assertion) &&
+		     form_append(form, "client_assertion_type", span_of(ASSERTION_TYPE)) &&
 		     form_append(form, "client_assertion", buffer_span(&assertion));
 		buffer_wipe(&assertion);
 	}
-	return ok || fault_say(fault, "the request is too long");
+	return ok || fault_say(fault, "the request could not be composed");
 }
 
 /* Wait longer after each failure in a row. */
@@ -329,7 +353,7 @@ source_renew(struct fetcher *fetcher, struct source *source)
 	const struct fetch_request request = {
 		.url = source->settings->endpoint,
 		.form = buffer_span(&form),
-		.ca_file = source->settings->ca_file,
+		.ca = buffer_span(&source->ca),
 		.within_s = REQUEST_WITHIN_S,
 	};
 
@@ -375,6 +399,7 @@ sources_collect(struct fetcher *fetcher)
 		source->settings = route->settings;
 		source->name = route->name;
 		source->route = i;
+		buffer_init(&source->ca, CA_OCTETS_MAX);
 		fetcher->count++;
 		if (!source_open(source, &fault)) {
 			source_fail(fetcher, source, TOKEN_REFUSED, fault_text(&fault));
@@ -423,6 +448,10 @@ fetcher_run(const struct fetcher_start *start)
 		}
 		if (supervisor_is_gone(&fetcher, LOOK_EVERY_MS))
 			break;
+	}
+	for (size_t i = 0; i < fetcher.count; i++) {
+		assertion_key_free(&fetcher.sources[i].assertion);
+		buffer_reset(&fetcher.sources[i].ca);
 	}
 	memory_wipe(fetcher.sources, (start->route_count + 1) * sizeof(*fetcher.sources));
 	free(fetcher.sources);

@@ -6,7 +6,7 @@ relayd_libdaemon_a_SOURCES = \
 	%D%/children.c \
 	%D%/control.c \
 	%D%/control_request.c %D%/control_request.h \
-	%D%/fetcher.c %D%/fetcher.h %D%/token_reply.c %D%/token_reply.h \
+	%D%/fetcher.c %D%/fetcher.h %D%/fetcher_companion.c %D%/token_reply.c %D%/token_reply.h \
 	%D%/pickup.c %D%/pickup.h %D%/pickup_companion.c \
 	%D%/sandbox.c %D%/sandbox.h \
 	%D%/shared.c %D%/shared.h \

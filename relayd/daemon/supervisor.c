@@ -39,6 +39,7 @@ generation_free(struct supervisor *supervisor, struct generation *generation)
 			share_set_give_back(&supervisor->shares, generation->shares[i]);
 	}
 	free(generation->shares);
+	token_board_free(&generation->tokens);
 	upstream_free(&generation->upstream);
 	list_remove(&generation->link);
 	settings_free(&generation->settings);
@@ -72,7 +73,8 @@ generation_new(struct supervisor *supervisor, struct settings *settings, struct 
 	list_append(&supervisor->generations, &generation->link);
 	generation->upstream = upstream_new(settings->routes, settings->route_count,
 					    clock_wall_ms(), supervisor->log, fault);
-	if (generation->upstream != NULL && shares_take(supervisor, generation, fault))
+	if (generation->upstream != NULL && tokens_prepare(generation, fault) &&
+	    shares_take(supervisor, generation, fault))
 		return generation;
 	generation_free(supervisor, generation);
 	return NULL;

@@ -22,6 +22,7 @@ struct generation {
 	struct list link;
 	struct settings *settings;
 	struct upstream *upstream;   /* what its routes read from files */
+	struct token_board *tokens; /* NULL: no route logs in by token */
 	struct route_share **shares; /* of its routes */
 	unsigned number;
 	unsigned children;
@@ -130,6 +131,11 @@ void signals_restore(void);
 /* Open the socket where workers take what is picked up, if it is wanted and not open yet. */
 bool pickup_bind(struct supervisor *supervisor, const struct settings *settings,
 		 struct fault *fault);
+
+/* ---- fetcher_companion.c ---- */
+
+/* A place for the tokens of the generation's routes, where it has such routes. */
+bool tokens_prepare(struct generation *generation, struct fault *fault);
 
 /* ---- supervisor.c ---- */
 

@@ -29,6 +29,7 @@ struct worker_start {
 	struct connection_limits *limits;
 	struct worker_figures *figures;
 	const struct upstream *upstream;
+	struct token_board *tokens;
 	struct route_share *const *shares; /* of the routes */
 	unsigned slot;	      /* in limits, and in the shares */
 	const int *listeners; /* listening sockets, this worker's alone */

@@ -65,7 +65,7 @@ token_board_free(struct token_board **board)
 
 bool
 token_read(const struct token_board *board, size_t route, int64_t now_wall_ms,
-	   struct token *token)
+	   struct access_token *token)
 {
 	const struct token_place *place = &board->places[route];
 
@@ -88,8 +88,14 @@ token_read(const struct token_board *board, size_t route, int64_t now_wall_ms,
 	return false;
 }
 
+uint64_t
+token_number(const struct token_board *board, size_t route)
+{
+	return atomic_load(&board->places[route].number);
+}
+
 void
-token_wipe(struct token *token)
+token_wipe(struct access_token *token)
 {
 	memory_wipe(token, sizeof(*token));
 }

@@ -40,7 +40,7 @@ struct token_board *token_board_new(size_t routes, struct fault *fault);
 void token_board_free(struct token_board **board);
 
 /* A token as a worker uses it; token_wipe it on every path out. */
-struct token {
+struct access_token {
 	char text[TOKEN_OCTETS_MAX + 1];
 	size_t len;
 	uint64_t number; /* which one of this route it is */
@@ -48,8 +48,11 @@ struct token {
 
 /* The route's token, unless there is none that is good for a minute yet. */
 bool token_read(const struct token_board *board, size_t route, int64_t now_wall_ms,
-		struct token *token) MUST_CHECK;
-void token_wipe(struct token *token);
+		struct access_token *token) MUST_CHECK;
+void token_wipe(struct access_token *token);
+
+/* Which token of the route is the present one; 0: there was none yet. */
+uint64_t token_number(const struct token_board *board, size_t route);
 
 /* The next hop would not have this token: get another, unless that was done already. */
 void token_reject(struct token_board *board, size_t route, uint64_t number);

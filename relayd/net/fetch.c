@@ -29,8 +29,13 @@ request_set(CURL *curl, const struct fetch_request *request)
 	curl_easy_setopt(curl, CURLOPT_USERAGENT, "relayd");
 	curl_easy_setopt(curl, CURLOPT_MAXREDIRS, 3L);
 	curl_easy_setopt(curl, CURLOPT_FOLLOWLOCATION, request->follows_redirects ? 1L : 0L);
-	if (request->ca_file != NULL)
-		curl_easy_setopt(curl, CURLOPT_CAINFO, request->ca_file);
+	if (request->ca.len > 0) {
+		struct curl_blob ca = { .data = (char *)(uintptr_t)request->ca.ptr,
+					.len = request->ca.len,
+					.flags = CURL_BLOB_COPY };
+
+		curl_easy_setopt(curl, CURLOPT_CAINFO_BLOB, &ca);
+	}
 	if (request->form.ptr != NULL) {
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDSIZE, (long)request->form.len);
 		curl_easy_setopt(curl, CURLOPT_POSTFIELDS, request->form.ptr);

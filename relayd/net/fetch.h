@@ -11,7 +11,7 @@
 struct fetch_request {
 	const char *url;     /* https only */
 	struct span form;    /* application/x-www-form-urlencoded body of a POST; ptr NULL: GET */
-	const char *ca_file; /* NULL: the system's authorities */
+	struct span ca;	     /* authorities to believe, PEM; empty: the system's */
 	long within_s;
 	bool follows_redirects; /* to https, at most three */
 };
