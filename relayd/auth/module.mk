@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 noinst_LIBRARIES += relayd/libauth.a
 relayd_libauth_a_SOURCES = \
+	%D%/assertion.c %D%/assertion.h \
 	%D%/client.c %D%/client.h \
 	%D%/digest.c %D%/digest.h \
 	%D%/exchange.c %D%/exchange.h \

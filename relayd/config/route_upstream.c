@@ -74,7 +74,10 @@ route_tls_read(const struct section *section, struct route_settings *route)
 
 /* ---- Login ---- */
 
-static unsigned
+#define WITH_TOKEN(mechanism) (0x10000 + (int)(mechanism)) /* beside the sets of mechanisms */
+
+/* A set of AUTH_BIT, or WITH_TOKEN. */
+static int
 mechanisms_read(const struct section *section)
 {
 	static const struct choice mechanisms[] = {
@@ -83,12 +86,12 @@ mechanisms_read(const struct section *section)
 		{ "CRAM-MD5", AUTH_BIT(AUTH_CRAM_MD5), IN_THIS_RELEASE },
 		{ "PLAIN", AUTH_BIT(AUTH_PLAIN), IN_THIS_RELEASE },
 		{ "LOGIN", AUTH_BIT(AUTH_LOGIN), IN_THIS_RELEASE },
-		{ "XOAUTH2", 0, NOT_YET },
-		{ "OAUTHBEARER", 0, NOT_YET },
+		{ "XOAUTH2", WITH_TOKEN(TOKEN_XOAUTH2), IN_THIS_RELEASE },
+		{ "OAUTHBEARER", WITH_TOKEN(TOKEN_OAUTHBEARER), IN_THIS_RELEASE },
 	};
 
-	return (unsigned)section_choice(section, "mechanism", mechanisms,
-					ARRAY_LEN(mechanisms), LOGIN_MECHANISMS);
+	return section_choice(section, "mechanism", mechanisms, ARRAY_LEN(mechanisms),
+			      LOGIN_MECHANISMS);
 }
 
 static struct span
@@ -129,21 +132,107 @@ next_hops_are_loopback(const struct route_settings *route)
 	return true;
 }
 
+static const char *
+text_read(const struct section *section, const char *option)
+{
+	struct span text = section_text(section, option);
+
+	return text.len == 0 ? NULL : arena_copy_text(section->reader->arena, text);
+}
+
+static bool
+is_https(struct span url)
+{
+	static const struct span scheme = SPAN_LITERAL("https://");
+	bool ok = span_starts_fold(url, scheme) && url.len > scheme.len;
+
+	for (size_t i = 0; ok && i < url.len; i++)
+		ok = url.ptr[i] > ' ' && url.ptr[i] < 0x7f;
+	return ok;
+}
+
+/* How an access token is asked for: RFC 6749, RFC 7523. */
+static void
+token_read_settings(const struct section *section, struct token_settings *token)
+{
+	struct value value;
+
+	*token = (struct token_settings){
+		.endpoint = text_read(section, "token-endpoint"),
+		.client_id = text_read(section, "client-id"),
+		.scope = text_read(section, "scope"),
+		.client_secret_file = path_read(section, "client-secret-file"),
+		.certificate = path_read(section, "certificate"),
+		.key = path_read(section, "key"),
+		.refresh_token_file = path_read(section, "refresh-token-file"),
+		.ca_file = path_read(section, "token-ca"),
+	};
+	if (!section_value(section, "token-endpoint", &value))
+		section_complain_missing(section, "token-endpoint",
+					 "\"https://login.example.com/oauth2/token\"");
+	else if (!is_https(value.text))
+		value_complain(&value, "is not an address that begins with https://; tokens are "
+				       "fetched no other way");
+	if (!section_has(section, "client-id"))
+		section_complain_missing(section, "client-id", "\"relayd\"");
+	if ((token->certificate == NULL) != (token->key == NULL))
+		section_complain(section, "needs both certificate and key to sign with, or neither");
+	if (token->client_secret_file != NULL && token->certificate != NULL)
+		section_complain(section, "has a client-secret-file and a certificate; one of them "
+					  "proves who relayd is, remove the other");
+	if (token->client_secret_file == NULL && token->certificate == NULL &&
+	    token->refresh_token_file == NULL)
+		section_complain(section, "does not say how relayd proves who it is; write "
+					  "client-secret-file = \"/etc/relayd/secret\", or "
+					  "certificate and key, or refresh-token-file");
+	if (section_value(section, "password-file", &value))
+		value_complain(&value, "has no effect with a token; remove it");
+}
+
+static void
+token_auth_read(const struct section *section, struct route_settings *route)
+{
+	token_read_settings(section, &route->auth.token);
+	if ((route->tls == ROUTE_TLS_NONE || route->tls == ROUTE_TLS_OPPORTUNISTIC) &&
+	    !next_hops_are_loopback(route))
+		section_complain(section, "would hand its token to whoever answers, or send it in "
+					  "clear; write tls = \"verify\" in the route");
+}
+
+static void
+password_auth_read(const struct section *section, struct route_settings *route)
+{
+	static const char *const needing[] = { "token-endpoint", "client-id",
+					       "client-secret-file", "certificate", "key",
+					       "refresh-token-file", "scope", "token-ca" };
+
+	route->auth.password_file = path_read(section, "password-file");
+	if (!section_has(section, "password-file"))
+		section_complain_missing(section, "password-file",
+					 "\"/etc/relayd/password\"");
+	for (size_t i = 0; i < ARRAY_LEN(needing); i++)
+		needless_complain(section, needing[i],
+				  "without a token; write mechanism = \"XOAUTH2\"");
+}
+
 static void
 auth_read(const struct section *route_section, struct route_settings *route)
 {
 	struct section section;
+	int mechanisms;
 
 	if (!section_inner(route_section, "auth", &section))
 		return;
-	route->auth = (struct route_auth){
-		.mechanisms = mechanisms_read(&section),
-		.user = user_read(&section),
-		.password_file = path_read(&section, "password-file"),
-	};
-	if (!section_has(&section, "password-file"))
-		section_complain_missing(&section, "password-file",
-					 "\"/etc/relayd/password\"");
+	mechanisms = mechanisms_read(&section);
+	route->auth.user = user_read(&section);
+	if (mechanisms >= WITH_TOKEN(0)) {
+		route->auth.token_mechanism =
+		    (enum token_mechanism)(mechanisms - WITH_TOKEN(0));
+		token_auth_read(&section, route);
+		return;
+	}
+	route->auth.mechanisms = (unsigned)mechanisms;
+	password_auth_read(&section, route);
 	if (route->tls == ROUTE_TLS_NONE && is_plain_text_only(route->auth.mechanisms) &&
 	    !next_hops_are_loopback(route))
 		section_complain(&section, "would send the password in clear, which relayd "

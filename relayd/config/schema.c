@@ -96,10 +96,14 @@ static const struct option_schema route_auth_options[] = {
 	{ "mechanism",      OPTION_VALUE, IN_THIS_RELEASE, "\"SCRAM-SHA-256\"", NULL },
 	{ "user",           OPTION_VALUE, IN_THIS_RELEASE, "\"relay@example.com\"", NULL },
 	{ "password-file",  OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/password\"", NULL },
-	{ "token-endpoint", OPTION_VALUE, NOT_YET, "\"https://...\"", NULL },
-	{ "client-id",      OPTION_VALUE, NOT_YET, "\"...\"", NULL },
-	{ "client-secret-file", OPTION_VALUE, NOT_YET, "\"/etc/relayd/secret\"", NULL },
-	{ "scope",          OPTION_VALUE, NOT_YET, "\"...\"", NULL },
+	{ "token-endpoint", OPTION_VALUE, IN_THIS_RELEASE, "\"https://login.example.com/oauth2/token\"", NULL },
+	{ "client-id",      OPTION_VALUE, IN_THIS_RELEASE, "\"relayd\"", NULL },
+	{ "client-secret-file", OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/secret\"", NULL },
+	{ "certificate",    OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/assertion.pem\"", NULL },
+	{ "key",            OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/assertion.key\"", NULL },
+	{ "refresh-token-file", OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/refresh-token\"", NULL },
+	{ "scope",          OPTION_VALUE, IN_THIS_RELEASE, "\"https://outlook.office365.com/.default\"", NULL },
+	{ "token-ca",       OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/token-ca.pem\"", NULL },
 };
 static const struct section_schema route_auth_schema = SECTION(route_auth_options);
 

@@ -3,10 +3,12 @@ noinst_LIBRARIES += relayd/libdaemon.a
 relayd_libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 relayd_libdaemon_a_SOURCES = \
 	%D%/certificates.c %D%/certificates.h \
+	%D%/companion.c %D%/companion.h \
 	%D%/children.c \
 	%D%/control.c \
 	%D%/control_request.c %D%/control_request.h \
-	%D%/pickup.c %D%/pickup.h %D%/pickup_seat.c \
+	%D%/fetcher.c %D%/fetcher.h %D%/fetcher_companion.c %D%/token_reply.c %D%/token_reply.h \
+	%D%/pickup.c %D%/pickup.h %D%/pickup_companion.c \
 	%D%/sandbox.c %D%/sandbox.h \
 	%D%/shared.c %D%/shared.h \
 	%D%/status.c \

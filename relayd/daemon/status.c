@@ -246,6 +246,29 @@ next_hop_write(const struct next_hop_settings *next_hop, struct hop_figures *fig
 }
 
 static void
+token_write(const struct token_board *tokens, size_t route, struct json *j)
+{
+	static const char *const states[] = {
+		[TOKEN_NONE] = "none yet",
+		[TOKEN_VALID] = "valid",
+		[TOKEN_TROUBLE] = "trouble",
+		[TOKEN_REFUSED] = "refused",
+	};
+	struct token_status status;
+	char text[CLOCK_RFC3339_SIZE];
+
+	token_status_read(tokens, route, &status);
+	json_object_begin(j, "token");
+	json_cstring(j, "state", states[status.state]);
+	if (status.expires_wall_ms != 0) {
+		clock_rfc3339(status.expires_wall_ms, text);
+		json_cstring(j, "expires", text);
+	}
+	json_text_if(j, "trouble", span_of(status.trouble));
+	json_object_end(j);
+}
+
+static void
 next_hops_write(const struct route_settings *route, struct route_figures *figures,
 		struct json *j)
 {
@@ -256,7 +279,8 @@ next_hops_write(const struct route_settings *route, struct route_figures *figure
 }
 
 static void
-routes_write(const struct settings *settings, struct worker_figures *total, struct json *j)
+routes_write(const struct settings *settings, const struct token_board *tokens,
+	     struct worker_figures *total, struct json *j)
 {
 	json_array_begin(j, "routes");
 	for (size_t i = 0; i < total->route_count; i++) {
@@ -276,6 +300,8 @@ routes_write(const struct settings *settings, struct worker_figures *total, stru
 		NUMBER(j, figures, login_failures);
 		if (settings->routes[i].next_hop_count > 0)
 			next_hops_write(&settings->routes[i], figures, j);
+		if (settings->routes[i].auth.token.endpoint != NULL)
+			token_write(tokens, i, j);
 		if (figures->oldest_wall_ms != 0) {
 			clock_rfc3339(figures->oldest_wall_ms, oldest);
 			json_cstring(j, "oldest", oldest);
@@ -355,7 +381,7 @@ status_write(const struct supervisor *supervisor, struct buffer *out)
 			figures_add(&total, &past, true);
 		}
 		connectors_write(settings, sum, &j);
-		routes_write(settings, sum, &j);
+		routes_write(settings, supervisor->current->tokens, sum, &j);
 		spool_write(sum, &j);
 		worker_figures_free(&sum);
 	}

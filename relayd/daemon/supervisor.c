@@ -42,6 +42,7 @@ generation_free(struct supervisor *supervisor, struct generation *generation)
 			share_set_give_back(&supervisor->shares, generation->shares[i]);
 	}
 	free(generation->shares);
+	token_board_free(&generation->tokens);
 	upstream_free(&generation->upstream);
 	tls_server_free(&generation->tls);
 	list_remove(&generation->link);
@@ -76,7 +77,8 @@ generation_new(struct supervisor *supervisor, struct settings *settings, struct 
 	list_append(&supervisor->generations, &generation->link);
 	generation->upstream = upstream_new(settings->routes, settings->route_count,
 					    clock_wall_ms(), supervisor->log, fault);
-	if (generation->upstream != NULL && shares_take(supervisor, generation, fault))
+	if (generation->upstream != NULL && tokens_prepare(generation, fault) &&
+	    shares_take(supervisor, generation, fault))
 		return generation;
 	generation_free(supervisor, generation);
 	return NULL;
@@ -199,7 +201,7 @@ stop_begin(struct supervisor *supervisor)
 	notify_stopping(&supervisor->notify, NULL);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		loop_timer_cancel(supervisor->loop, &supervisor->seats[i].timer);
-	pickup_stop(supervisor);
+	companions_stop(supervisor);
 	children_tell(supervisor, NULL, WORD_STOP);
 	loop_timer_set(supervisor->loop, &supervisor->stop_timer, STOP_GRACE_MS);
 	if (list_is_empty(&supervisor->children))
@@ -277,7 +279,7 @@ candidate_take_over(struct supervisor *supervisor)
 	supervisor->candidate = NULL;
 	settings_lint(supervisor->current->settings, clock_wall_ms(), lint_complain, supervisor);
 	certificates_look(supervisor);
-	pickup_renew(supervisor);
+	companions_renew(supervisor);
 	if (before == NULL) {
 		first_start_done(supervisor);
 		return;
@@ -589,7 +591,7 @@ supervisor_tear_down(struct supervisor *supervisor)
 	struct list *link;
 
 	control_close(supervisor);
-	pickup_seat_reset(supervisor);
+	companions_end(supervisor);
 	children_kill(supervisor);
 	supervisor->current = NULL;
 	supervisor->candidate = NULL;
@@ -600,6 +602,8 @@ supervisor_tear_down(struct supervisor *supervisor)
 	for (size_t i = 0; i < supervisor->socket_count; i++)
 		(void)close(supervisor->sockets[i].fd);
 	free(supervisor->sockets);
+	if (supervisor->pickup_listener != -1)
+		(void)close(supervisor->pickup_listener);
 	if (supervisor->signals.fd != -1)
 		(void)close(supervisor->signals.fd);
 	if (supervisor->audit != NULL)
@@ -628,6 +632,7 @@ supervisor_run(struct settings *settings, const struct log *log, int ready_fd)
 		.started_wall_ms = clock_wall_ms(),
 		.started_ms = clock_monotonic_ms(),
 		.lock_fd = -1,
+		.pickup_listener = -1,
 		.ready_fd = ready_fd,
 		.signals = { .fd = -1 },
 		.control = { .fd = -1 },
@@ -637,7 +642,7 @@ supervisor_run(struct settings *settings, const struct log *log, int ready_fd)
 	};
 	if (!notify_init(&supervisor->notify, getenv("NOTIFY_SOCKET"), &fault))
 		log_warn(log, "%s", fault_text(&fault));
-	pickup_seat_init(&supervisor->pickup);
+	companions_init(supervisor);
 	list_init(&supervisor->generations);
 	share_set_init(&supervisor->shares);
 	list_init(&supervisor->children);

@@ -5,6 +5,7 @@
 
 #include "audit/audit.h"
 #include "config/settings.h"
+#include "daemon/companion.h"
 #include "daemon/shared.h"
 #include "daemon/worker.h"
 #include "delivery/share.h"
@@ -23,6 +24,7 @@ struct generation {
 	struct settings *settings;
 	struct tls_server *tls; /* NULL: no tls section */
 	struct upstream *upstream;   /* what its routes read from files */
+	struct token_board *tokens; /* NULL: no route logs in by token */
 	struct route_share **shares; /* of its routes */
 	unsigned number;
 	unsigned children;
@@ -63,14 +65,6 @@ struct worker_seat {
 	struct loop_timer timer;
 };
 
-/* The pickup process (daemon/pickup.h), where the configuration has one. */
-struct pickup_seat {
-	pid_t pid;    /* 0: none */
-	int channel;  /* closed: it is to end */
-	int listener; /* the socket where workers take what it brings; kept for ever */
-	struct loop_timer timer; /* to start it again */
-};
-
 /* A client of the control socket that waits for a reload to end. */
 struct control_client;
 
@@ -90,7 +84,8 @@ struct supervisor {
 	struct worker_seat seats[WORKERS_MAX];
 	struct bound_socket *sockets;
 	size_t socket_count;
-	struct pickup_seat pickup;
+	struct companion companions[COMPANION_COUNT];
+	int pickup_listener; /* where workers take what is picked up; kept for ever; -1: none */
 	struct notify notify;
 	struct loop_watch signals;
 	struct loop_timer stop_timer;
@@ -136,23 +131,16 @@ bool children_are_ready(const struct supervisor *supervisor,
 void inherited_close(const struct supervisor *supervisor, const int *kept, size_t kept_count);
 void signals_restore(void);
 
-/* ---- pickup_seat.c ---- */
-
-void pickup_seat_init(struct pickup_seat *seat);
-void pickup_seat_reset(struct supervisor *supervisor); /* kills what still runs */
+/* ---- pickup_companion.c ---- */
 
 /* Open the socket where workers take what is picked up, if it is wanted and not open yet. */
 bool pickup_bind(struct supervisor *supervisor, const struct settings *settings,
 		 struct fault *fault);
 
-/* Run the process of the current configuration, once the one before it ended. */
-void pickup_renew(struct supervisor *supervisor);
+/* ---- fetcher_companion.c ---- */
 
-/* It finishes the file at hand and ends. */
-void pickup_stop(struct supervisor *supervisor);
-
-/* Collect it if it ended. */
-void pickup_reap(struct supervisor *supervisor);
+/* A place for the tokens of the generation's routes, where it has such routes. */
+bool tokens_prepare(struct generation *generation, struct fault *fault);
 
 /* ---- supervisor.c ---- */
 

@@ -285,6 +285,7 @@ delivery_start(struct worker *worker, struct fault *fault)
 		.worker = worker->start->slot,
 		.upstream = worker->start->upstream,
 		.login = worker->login,
+		.tokens = worker->start->tokens,
 	};
 
 	worker->delivery = delivery_new(&environment, fault);

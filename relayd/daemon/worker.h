@@ -30,6 +30,7 @@ struct worker_start {
 	const struct tls_server *tls; /* NULL: no tls section */
 	struct worker_figures *figures;
 	const struct upstream *upstream;
+	struct token_board *tokens;
 	struct route_share *const *shares; /* of the routes */
 	unsigned slot;	      /* in limits, and in the shares */
 	const int *listeners; /* listening sockets, this worker's alone */

@@ -145,6 +145,12 @@ courier_plan(const struct courier *courier)
 								: TLS_CHECK_NOTHING,
 		};
 	}
+	if (route->auth.token.endpoint != NULL) {
+		plan.tokens = environment->tokens;
+		plan.route = index;
+		plan.token_mechanism = route->auth.token_mechanism;
+		plan.login = (struct login_credential){ .host = host, .user = route->auth.user };
+	}
 	if (route->auth.mechanisms != 0) {
 		plan.sasl = environment->login;
 		plan.mechanisms = route->auth.mechanisms;

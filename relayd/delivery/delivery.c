@@ -13,6 +13,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define TOKEN_LOOK_MS 1000
+
 static const struct delivery_tuning tuning_default = {
 	.timeouts = {
 		.connect_ms = 30 * 1000,
@@ -245,6 +247,38 @@ dispatches_init(struct delivery *delivery, struct fault *fault)
 	return true;
 }
 
+/* A route that could not log in need not wait any longer once there is a new token. */
+static void
+token_timer_expired(struct loop_timer *timer)
+{
+	struct delivery *delivery = LIST_OWNER(timer, struct delivery, token_timer);
+	const struct delivery_environment *environment = &delivery->environment;
+
+	for (size_t i = 0; i < environment->route_count; i++) {
+		uint64_t number = token_number(environment->tokens, i);
+
+		if (number == delivery->token_numbers[i])
+			continue;
+		delivery->token_numbers[i] = number;
+		if (delivery->dispatches[i].is_down && !delivery->is_draining)
+			dispatch_retry_now(&delivery->dispatches[i]);
+	}
+	loop_timer_set(environment->loop, timer, TOKEN_LOOK_MS);
+}
+
+static void
+tokens_watch(struct delivery *delivery)
+{
+	const struct delivery_environment *environment = &delivery->environment;
+
+	if (environment->tokens == NULL)
+		return;
+	delivery->token_numbers =
+	    memory_new_array(environment->route_count, sizeof(*delivery->token_numbers));
+	delivery->token_timer.expired = token_timer_expired;
+	loop_timer_set(environment->loop, &delivery->token_timer, TOKEN_LOOK_MS);
+}
+
 struct delivery *
 delivery_new(const struct delivery_environment *environment, struct fault *fault)
 {
@@ -268,6 +302,8 @@ delivery_new(const struct delivery_environment *environment, struct fault *fault
 	    route_table_new(environment->routes, environment->route_count, fault);
 	if (delivery->table == NULL || !dispatches_init(delivery, fault))
 		delivery_free(&delivery);
+	else
+		tokens_watch(delivery);
 	return delivery;
 }
 
@@ -311,6 +347,8 @@ delivery_free(struct delivery **delivery)
 	if (ours == NULL)
 		return;
 	loop_timer_cancel(ours->environment.loop, &ours->wake);
+	loop_timer_cancel(ours->environment.loop, &ours->token_timer);
+	free(ours->token_numbers);
 	maildir_writer_free(&ours->maildir_writer);
 	if (ours->dispatches != NULL) {
 		for (size_t i = 0; i < ours->environment.route_count; i++)

@@ -9,6 +9,7 @@
 #define RELAYD_DELIVERY_DELIVERY_H
 
 #include "audit/audit.h"
+#include "delivery/token_login.h"
 #include "net/dns.h"
 #include "net/loop.h"
 #include "policy/policy.h"
@@ -43,6 +44,9 @@ struct route_auth {
 	unsigned mechanisms; /* that may be used, of AUTH_BIT; 0: no login */
 	struct span user;
 	const char *password_file;
+	/* XOAUTH2 and OAUTHBEARER log in with a token; mechanisms is 0 then */
+	struct token_settings token;
+	enum token_mechanism token_mechanism;
 };
 
 struct route_settings {
@@ -117,7 +121,8 @@ struct delivery_environment {
 	struct route_share *const *shares; /* route_count of them */
 	unsigned worker;	       /* which of the shares' workers we are */
 	const struct upstream *upstream; /* NULL: neither TLS nor logins */
-	struct login_client *login;	 /* NULL: no logins */
+	struct login_client *login;	 /* NULL: no logins by password */
+	struct token_board *tokens;	 /* NULL: none by token */
 };
 
 /* NULL and *fault when a route cannot work (an unusable Maildir, a bad pattern). */

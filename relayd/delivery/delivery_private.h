@@ -29,6 +29,8 @@ struct delivery {
 	size_t envelope_octets; /* of envelopes in memory */
 	int64_t wall_offset_ms; /* wall clock less monotonic clock, when we started */
 	struct loop_timer wake; /* dispatches wait for a turn of their own */
+	struct loop_timer token_timer; /* looks for new tokens, where routes log in with them */
+	uint64_t *token_numbers;       /* of each route: the last one seen */
 	bool is_draining;
 };
 

@@ -15,6 +15,7 @@ relayd_libdelivery_a_SOURCES = \
 	%D%/scheduler.c %D%/scheduler.h \
 	%D%/share.c %D%/share.h \
 	%D%/smtp_client.c %D%/smtp_client.h \
+	%D%/token.c %D%/token.h %D%/token_login.c %D%/token_login.h \
 	%D%/state.c %D%/state.h \
 	%D%/upstream.c %D%/upstream.h
 EXTRA_DIST += docs/delivery.md

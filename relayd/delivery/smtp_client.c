@@ -13,6 +13,7 @@
 #define OUTPUT_MAX (4U << 20)
 #define UNSENT_MAX (256U << 10) /* of a message, before the next piece is taken */
 #define WHY_MAX	   (REPLY_TEXT_MAX + 64)
+#define TOKEN_RESPONSE_MAX (TOKEN_OCTETS_MAX + 1024)
 
 static const struct stream_events client_stream_events;
 
@@ -517,10 +518,93 @@ login_begin(struct smtp_client *client)
 	response_write(client, words, initial);
 }
 
+/* A token crosses the wire as it is, so never in clear. The response, or why there is none. */
+static bool
+token_response_make(struct smtp_client *client, struct buffer *response, struct fault *fault)
+{
+	const struct token_login login = {
+		.user = client->plan.login.user,
+		.host = client->plan.login.host,
+		.port = client->peer.port,
+	};
+	struct token_status status;
+	struct access_token token;
+	bool ok = token_read(client->plan.tokens, client->plan.route,
+			     loop_wall_ms(client->environment->loop), &token);
+
+	if (!ok) {
+		token_status_read(client->plan.tokens, client->plan.route, &status);
+		return fault_say(fault, "4.7.0 there is no access token%s%s",
+				 status.trouble[0] == '\0' ? " yet" : ": ", status.trouble);
+	}
+	client->token_number = token.number;
+	ok = token_response_append(client->plan.token_mechanism, &login,
+				   (struct span){ token.text, token.len }, response);
+	token_wipe(&token);
+	return ok || fault_say(fault, "4.3.5 the access token is too long");
+}
+
+static void
+token_login_begin(struct smtp_client *client)
+{
+	const char *name = token_mechanism_name(client->plan.token_mechanism);
+	struct fault fault = { .error = 0 };
+	struct buffer response;
+	char words[64];
+
+	client->trouble = TROUBLE_LOGIN;
+	if (client->tls.version == NULL && !ip_is_loopback(&client->peer.ip)) {
+		client_fail(client, TROUBLE_LOGIN, "4.7.4 no access token without TLS");
+		return;
+	}
+	if (!ehlo_has_mechanism(&client->ehlo, span_of(name))) {
+		client_fail(client, TROUBLE_LOGIN, "4.7.4 %s is not offered (%.*s)", name,
+			    (int)client->ehlo.mechanisms_len, client->ehlo.mechanisms);
+		return;
+	}
+	buffer_init(&response, TOKEN_RESPONSE_MAX);
+	(void)buffer_reserve(&response, TOKEN_RESPONSE_MAX - 1); /* one place, to be wiped */
+	client->state = CLIENT_AUTH;
+	(void)snprintf(words, sizeof(words), "AUTH %s ", name);
+	if (token_response_make(client, &response, &fault))
+		response_write(client, words, buffer_span(&response));
+	else
+		client_fail(client, TROUBLE_LOGIN, "%s", fault_text(&fault));
+	memory_wipe(response.ptr, response.room);
+	buffer_reset(&response);
+}
+
+/* What was said to a token. After a 334, which explains, the refusal is still to come. */
+static void
+token_login_replied(struct smtp_client *client)
+{
+	char words[WHY_MAX];
+	struct span reply = reply_words(client, words);
+
+	if (client->parser.code == 235) {
+		client->token_number = 0;
+		client_greeted(client);
+	} else if (client->parser.code == 334 && client->state == CLIENT_AUTH) {
+		client->state = CLIENT_AUTH_ENDS;
+		(void)stream_write(&client->stream,
+				   span_of(token_last_word(client->plan.token_mechanism)));
+		(void)stream_write(&client->stream, span_of("\r\n"));
+		client_wait(client, client->environment->timeouts->hello_ms);
+	} else {
+		if (reply_code_is_permanent(client->parser.code))
+			token_reject(client->plan.tokens, client->plan.route,
+				     client->token_number);
+		client_fail(client, TROUBLE_LOGIN, "4.7.8 login refused: " SPAN_FMT,
+			    SPAN_ARG(reply));
+	}
+}
+
 static void
 login_or_go(struct smtp_client *client)
 {
-	if (client->plan.mechanisms != 0)
+	if (client->plan.tokens != NULL)
+		token_login_begin(client);
+	else if (client->plan.mechanisms != 0)
 		login_begin(client);
 	else
 		client_greeted(client);
@@ -550,6 +634,10 @@ challenge_replied(struct smtp_client *client)
 static void
 login_replied(struct smtp_client *client)
 {
+	if (client->plan.tokens != NULL) {
+		token_login_replied(client);
+		return;
+	}
 	char words[WHY_MAX];
 	struct span reply = reply_words(client, words);
 	bool is_proved = login_dialog_is_over(client->dialog);

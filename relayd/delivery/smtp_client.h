@@ -86,6 +86,11 @@ struct smtp_client_plan {
 	struct login_client *sasl;
 	unsigned mechanisms;	    /* that may be used, of AUTH_BIT */
 	struct login_credential login; /* borrowed until the server greeted us */
+
+	/* the login by token, instead; tokens NULL: none */
+	struct token_board *tokens;
+	size_t route;		    /* whose token it is */
+	enum token_mechanism token_mechanism;
 };
 
 /* What stood in the way of a connection. */
@@ -144,7 +149,8 @@ struct smtp_client {
 	struct smtp_client_plan plan;
 	enum smtp_client_trouble trouble; /* what stands in the way at present */
 	struct smtp_client_tls tls;
-	struct login_dialog *dialog; /* while we log in */
+	struct login_dialog *dialog; /* while we log in by password */
+	uint64_t token_number; /* of the token that we log in with; 0: none */
 	struct reply_parser parser;
 	struct ehlo ehlo;
 	struct envelope_progress now;  /* whose replies come now */
