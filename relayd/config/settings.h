@@ -20,6 +20,12 @@ struct pickup_settings {
 	uint64_t message_octets_max;
 };
 
+/* mta-sts { } */
+struct sts_settings {
+	const char *ca_file; /* of the hosts that have policies; NULL: the system's */
+	uint16_t port;	     /* of these hosts */
+};
+
 struct settings {
 	struct arena arena; /* owns everything below but the policy */
 	const char *path;   /* of the main file */
@@ -37,6 +43,7 @@ struct settings {
 	size_t route_count;
 	struct queue_settings queue;
 	struct dns_settings dns;
+	struct sts_settings sts;
 	struct auth_settings auth; /* sasl { } */
 	struct pickup_settings pickup;
 	int64_t audit_keep_ms; /* 0: for ever */

@@ -12,6 +12,7 @@ relayd_libdaemon_a_SOURCES = \
 	%D%/sandbox.c %D%/sandbox.h \
 	%D%/shared.c %D%/shared.h \
 	%D%/status.c \
+	%D%/sts_companion.c %D%/sts_fetcher.c %D%/sts_fetcher.h \
 	%D%/supervisor.c %D%/supervisor.h %D%/supervisor_private.h \
 	%D%/worker.c %D%/worker.h
 
