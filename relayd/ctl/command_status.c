@@ -214,6 +214,21 @@ warnings_print(const json_t *warnings)
 }
 
 static void
+hidden_clients_print(const json_t *hidden)
+{
+	struct buffer text;
+
+	buffer_init(&text, 1U << 20);
+	for (size_t i = 0; i < json_array_size(hidden); i++) {
+		buffer_append_text(&text, i == 0 ? "\nhint: " : "hint: ");
+		utf8_append_printable(&text, member_text(json_array_get(hidden, i), "hint"));
+		buffer_append_byte(&text, '\n');
+	}
+	output_put(&text);
+	buffer_reset(&text);
+}
+
+static void
 status_print(const json_t *answer)
 {
 	uint64_t uptime_s = member_number(answer, "uptime_s");
@@ -223,6 +238,7 @@ status_print(const json_t *answer)
 	connectors_print(json_object_get(answer, "connectors"), uptime_s);
 	routes_print(json_object_get(answer, "routes"), uptime_s);
 	spool_print(json_object_get(answer, "spool"));
+	hidden_clients_print(json_object_get(answer, "hidden_clients"));
 	warnings_print(json_object_get(answer, "warnings"));
 }
 
@@ -264,7 +280,8 @@ const struct command command_status = {
 		"\n"
 		"Asks the running relayd. Counts are since its start, rates are means over that\n"
 		"time. OPEN, WAITING, IN-FLIGHT, DEAD and CONNECTIONS are as of now; OLDEST is the\n"
-		"age of the oldest message that waits.\n"
+		"age of the oldest message that waits. A hint names a client address that many\n"
+		"machines seem to share behind a NAT, so that networks cannot tell them apart.\n"
 		"\n"
 		"examples:\n"
 		"  relayctl status\n"

@@ -5,6 +5,7 @@ relayd_libdaemon_a_SOURCES = \
 	%D%/children.c \
 	%D%/control.c \
 	%D%/control_request.c %D%/control_request.h \
+	%D%/nat_hint.c %D%/nat_hint.h \
 	%D%/sandbox.c %D%/sandbox.h \
 	%D%/shared.c %D%/shared.h \
 	%D%/status.c \

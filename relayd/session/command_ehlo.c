@@ -2,6 +2,8 @@
 /* EHLO and HELO (RFC 5321 s.4.1.1.1): who the client says it is. Either starts afresh. */
 #include "session/session_private.h"
 
+#include "session/nat_sketch.h"
+
 static bool
 hello_accept(struct session *session, struct span argument, bool is_esmtp)
 {
@@ -16,6 +18,8 @@ hello_accept(struct session *session, struct span argument, bool is_esmtp)
 	session->is_esmtp = is_esmtp;
 	session->helo_len = (unsigned char)hello.name.len; /* DOMAIN_MAX at most */
 	memcpy(session->helo, hello.name.ptr, hello.name.len);
+	if (session->server->environment.nat != NULL)
+		nat_sketch_note(session->server->environment.nat, &session->peer.ip, hello.name);
 	return true;
 }
 

@@ -16,6 +16,7 @@ relayd_libsession_a_SOURCES = \
 	%D%/command_vrfy.c \
 	%D%/connection_limits.c %D%/connection_limits.h \
 	%D%/content.c \
+	%D%/nat_sketch.c %D%/nat_sketch.h \
 	%D%/session.c \
 	%D%/session.h \
 	%D%/session_private.h \

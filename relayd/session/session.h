@@ -18,6 +18,7 @@
 
 struct session_server;
 struct connection_limits; /* session/connection_limits.h */
+struct nat_sketch;	  /* session/nat_sketch.h */
 
 enum bare_newline {
 	BARE_NEWLINE_REFUSE,	/* 550 5.6.11 after the end of data */
@@ -86,6 +87,7 @@ struct session_environment {
 	struct session_figures *figures;	   /* as many */
 	struct connection_limits *limits;	   /* shared by all workers; NULL: none */
 	unsigned slot;				   /* this worker's, in limits */
+	struct nat_sketch *nat;			   /* this worker's; NULL: none */
 	_Atomic uint64_t *session_serial;	   /* shared by all workers; base/id.h */
 	struct session_next next;
 };
