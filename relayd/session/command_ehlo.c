@@ -16,6 +16,8 @@ hello_accept(struct session *session, struct span argument, bool is_esmtp)
 	}
 	session_abandon(session, REASON_SESSION_ABANDONED, nothing);
 	session->is_esmtp = is_esmtp;
+	if (session->introduction != NULL && session->introduction->helo.len > 0)
+		hello.name = xclient_span(&session->introduction->helo);
 	session->helo_len = (unsigned char)hello.name.len; /* DOMAIN_MAX at most */
 	memcpy(session->helo, hello.name.ptr, hello.name.len);
 	if (session->server->environment.nat != NULL)
@@ -28,7 +30,8 @@ command_ehlo(struct session *session, struct span argument)
 {
 	if (!hello_accept(session, argument, true))
 		return false;
-	session_send(session, session->server->texts[session->connector].hello);
+	session_send(session,
+		     xclient_offer(session, session->server->texts[session->connector].hello));
 	return true;
 }
 

@@ -102,8 +102,9 @@ struct session_server *session_server_new(const struct session_environment *envi
 void session_server_free(struct session_server **server);
 
 /*
- * Serve a connected non-blocking socket (takes it). The connector is chosen here; no
- * connector, or too many connections: 421, recorded, closed.
+ * Serve a connected non-blocking socket (takes it). From a host that some connector there
+ * names in proxy-protocol a PROXY header must come first, and the client is whom it tells.
+ * Then the connector is chosen; none, or too many connections: 421, recorded, closed.
  */
 void session_server_take(struct session_server *server, int fd,
 			 const struct ip_endpoint *peer, const struct ip_endpoint *local);
@@ -114,7 +115,7 @@ void session_server_take(struct session_server *server, int fd,
  */
 void session_server_drain(struct session_server *server, bool at_once);
 
-/* Open sessions, and closed ones whose message is being committed. */
+/* Open sessions, those to come, and closed ones whose message is being committed. */
 size_t session_server_count(const struct session_server *server);
 
 #endif

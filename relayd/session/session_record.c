@@ -10,13 +10,23 @@
 struct audit_session
 session_audit(const struct session *session)
 {
-	return (struct audit_session){
+	const struct introduction *told = session->introduction;
+	struct audit_session who = {
 		.id = session->id,
 		.connector = session->settings->name,
 		.client = session->peer,
 		.local = session->local,
 		.helo = { .ptr = session->helo, .len = session->helo_len },
 	};
+
+	if (told != NULL) {
+		who.proxy = told->proxy;
+		who.xclient = told->xclient;
+		who.ptr = xclient_span(&told->name);
+		who.user = session_login(session);
+		who.mechanism = span_of(who.user.len > 0 ? "XCLIENT" : "");
+	}
+	return who;
 }
 
 /* This turn's replies of the session depend on the audit trail. */

@@ -64,6 +64,7 @@ transaction_facts(const struct transaction *t)
 	return (struct facts){
 		.connector = t->session->connector,
 		.client = t->session->peer.ip,
+		.user = session_login(t->session),
 		.now_wall_ms = loop_wall_ms(t->server->environment.loop),
 		.sender = &t->sender,
 	};
