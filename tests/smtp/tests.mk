@@ -11,6 +11,7 @@ tests_smtp_smtp_test_SOURCES = \
 	%D%/reference.h \
 	%D%/reply_test.c \
 	%D%/smtp_test.c %D%/smtp_test.h \
+	%D%/submission_test.c \
 	%D%/xclient_test.c
 tests_smtp_smtp_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_smtp_smtp_test_LDADD = relayd/libsmtp.a relayd/libbase.a $(CHECK_LIBS)
