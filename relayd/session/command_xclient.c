@@ -97,12 +97,6 @@ command_xclient(struct session *session, struct span argument)
 		session_protest(session, REPLY_BAD_PARAMETER);
 		return false;
 	}
-	if ((x.given & ~x.known & XCLIENT_ADDR) != 0) {
-		/* who decides by addresses cannot serve somebody who has none */
-		session_turn_away(session, REASON_CONNECTION_GO_BETWEEN,
-				  "XCLIENT does not know the client's address");
-		return false;
-	}
 	session_uncount(session);
 	introduction_take(session, &x);
 	session->helo_len = (unsigned char)session->introduction->helo.len;

@@ -323,7 +323,14 @@ connector_choose(struct session *session)
 {
 	const struct session_environment *environment = &session->server->environment;
 	const struct introduction *told = session->introduction;
+	static const struct ip nowhere;
 
+	/* "::" stands for clients without an address, such as files; nobody may pass for one */
+	if (told != NULL && ip_compare(&session->peer.ip, &nowhere) == 0) {
+		session_turn_away(session, REASON_CONNECTION_GO_BETWEEN,
+				  "the go-between does not know the client's address");
+		return false;
+	}
 	session->connector = policy_connector_find(environment->policy,
 						   told == NULL ? &session->local : &told->bound,
 						   &session->peer.ip);

@@ -370,6 +370,12 @@ def xclient_syntax(workspace):
     with Client(relayd.port, source=FRONT) as front:
         front.expect("XCLIENT ADDR=[TEMPUNAVAIL]", "421 4.3.2")
     assert "address" in last_connect(relayd, "connection.go-between")["detail"]
+    # "::" is what files of the pickup directory are to grants
+    with Client(relayd.port, source=FRONT) as front:
+        front.expect("XCLIENT ADDR=IPV6:::", "421 4.3.2")
+    for header in (v1("::", "::1"), v2("::")):
+        with proxied(relayd, header) as client:
+            assert client.banner.startswith("421 4.3.2"), client.banner
     relayd.stop()
 
 
@@ -445,6 +451,7 @@ def hidden_clients_are_hinted_at(workspace):
     (workspace.path / "fronts.txt").write_text(f"{FRONT}\n")
     config = CONFIG.replace('"127.0.0.0/8"', '"127.0.0.0/8", "172.17.0.1"' +
                             (f', "{gateway}"' if gateway and gateway != "172.17.0.1" else ""))
+    config = config.replace("max-connections-per-source = 2", "max-connections-per-source = 0")
     relayd = Relayd(workspace, config=config, workers=2).start()
     assert relayd.status()["hidden_clients"] == []
 
