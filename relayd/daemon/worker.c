@@ -308,6 +308,7 @@ session_start(struct worker *worker)
 		.figures = worker->start->figures->connectors,
 		.limits = worker->start->limits,
 		.slot = worker->start->slot,
+		.nat = &worker->start->figures->nat,
 		.session_serial = &worker->start->shared->session_serial,
 		.next = {
 			.route_choose = delivery_route_choose,

@@ -19,6 +19,7 @@
 
 struct session_server;
 struct connection_limits; /* session/connection_limits.h */
+struct nat_sketch;	  /* session/nat_sketch.h */
 
 enum bare_newline {
 	BARE_NEWLINE_REFUSE,	/* 550 5.6.11 after the end of data */
@@ -93,6 +94,7 @@ struct session_environment {
 	struct session_figures *figures;	   /* as many */
 	struct connection_limits *limits;	   /* shared by all workers; NULL: none */
 	unsigned slot;				   /* this worker's, in limits */
+	struct nat_sketch *nat;			   /* this worker's; NULL: none */
 	_Atomic uint64_t *session_serial;	   /* shared by all workers; base/id.h */
 	struct session_next next;
 };
@@ -107,8 +109,9 @@ struct session_server *session_server_new(const struct session_environment *envi
 void session_server_free(struct session_server **server);
 
 /*
- * Serve a connected non-blocking socket (takes it). The connector is chosen here; no
- * connector, or too many connections: 421, recorded, closed.
+ * Serve a connected non-blocking socket (takes it). From a host that some connector there
+ * names in proxy-protocol a PROXY header must come first, and the client is whom it tells.
+ * Then the connector is chosen; none, or too many connections: 421, recorded, closed.
  */
 void session_server_take(struct session_server *server, int fd,
 			 const struct ip_endpoint *peer, const struct ip_endpoint *local);
@@ -119,7 +122,7 @@ void session_server_take(struct session_server *server, int fd,
  */
 void session_server_drain(struct session_server *server, bool at_once);
 
-/* Open sessions, and closed ones whose message is being committed. */
+/* Open sessions, those to come, and closed ones whose message is being committed. */
 size_t session_server_count(const struct session_server *server);
 
 #endif
