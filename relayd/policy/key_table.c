@@ -150,6 +150,22 @@ key_table_next(struct key_table *t, size_t *at)
 	return t->records + record;
 }
 
+bool
+key_table_walk(const struct key_table *t, size_t *at, unsigned char *kind,
+	       struct span *key)
+{
+	size_t record = *at == 0 ? 1 : *at;
+
+	if (record >= t->used)
+		return false;
+	const uint32_t *words = t->records + record;
+
+	*kind = (unsigned char)(words[1] >> 16);
+	*key = (struct span){ (const char *)(words + HEADER_WORDS), words[1] & 0xffff };
+	*at = record + HEADER_WORDS + (key->len + 3) / 4;
+	return true;
+}
+
 void
 key_table_trim(struct key_table *t)
 {

@@ -35,6 +35,10 @@ uint32_t key_table_find(const struct key_table *t, unsigned char kind, struct sp
 /* Walk over the values: *at starts at 0; NULL at the end. */
 uint32_t *key_table_next(struct key_table *t, size_t *at);
 
+/* The same with the key, which is the table's. False at the end. */
+bool key_table_walk(const struct key_table *t, size_t *at, unsigned char *kind,
+		    struct span *key);
+
 /* Give back what growing left over. */
 void key_table_trim(struct key_table *t);
 

@@ -100,7 +100,7 @@ struct policy {
 
 	struct accepted_domain_source *domains;
 	size_t domain_count;
-	struct pattern_table accepted;
+	struct pattern_table accepted; /* value: domain + 1 */
 	struct table_seen *tables;
 	size_t table_count;
 	char hash[17];
