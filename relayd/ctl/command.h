@@ -50,6 +50,7 @@ extern const struct command command_audit_list;
 extern const struct command command_queue_list;
 extern const struct command command_reload;
 extern const struct command command_reason;
+extern const struct command command_rights;
 extern const struct command command_user_add;
 extern const struct command command_user_passwd;
 extern const struct command command_user_disable;

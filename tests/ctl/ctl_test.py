@@ -81,7 +81,8 @@ class Site:
 
 def helps_with_every_command(site):
     listing = site.expect(0, "--help").stdout
-    commands = ["status", "explain", "why", "audit list", "queue list", "reload", "reason"]
+    commands = ["status", "explain", "why", "audit list", "queue list", "reload", "reason",
+                "rights"]
     for command in commands:
         assert f"  {command} " in listing, listing
         text = site.expect(0, *command.split(), "--help").stdout
@@ -113,8 +114,43 @@ def refuses_wrong_arguments_with_status_2(site):
         assert result.stderr and not result.stdout, result
 
 
+def tells_the_rights_of_a_client(site):
+    text = site.expect(0, "rights", "--client", "10.20.1.7").stdout
+    assert "connector apps (relayd.conf:5)" in text, text
+    assert "Ms-Exch-SMTP-Accept-Any-Recipient                all " in text, text
+    assert "grant printers allows networks 10.20.2.0/24; got 10.20.1.7" in text, text
+    rights = json.loads(site.expect(0, "rights", "--client", "10.20.2.1", "--json").stdout)
+    assert [r["connector"] for r in rights] == ["apps"], rights
+    assert rights[0]["rights"]["Ms-Exch-SMTP-Submit"] == "all", rights
+    assert rights[0]["rights"]["Ms-Exch-SMTP-Accept-Any-Recipient"] == "none", rights
+    assert [g["permits"] for g in rights[0]["grants"]] == [True, False], rights
+    assert "no connector takes this client" in site.expect(
+        1, "rights", "--client", "192.0.2.1").stdout
+    assert json.loads(site.expect(1, "rights", "--client", "192.0.2.1", "--json").stdout) == []
+    anyone = json.loads(site.expect(0, "rights", "--json").stdout)
+    assert [g["permits"] for g in anyone[0]["grants"]] == [True, True], anyone
+    for wrong in (["--client", "10.20"], ["--connector", "none"], ["x"], ["--time", "soon"],
+                  ["--open-relay", "--client", "10.20.1.7"], ["--inside", "10.0.0.0/8"],
+                  ["--open-relay", "--inside", "ten"]):
+        assert site.expect(2, "rights", *wrong).stderr
+
+
+def proves_that_there_is_no_open_relay(site):
+    text = site.expect(0, "rights", "--open-relay").stdout
+    assert text.startswith("no open relay: of all addresses, only clients in 1 named network "), text
+    assert "10.20.1.0/24  apps       billing" in text, text
+    proof = json.loads(site.expect(1, "rights", "--open-relay", "--inside", "10.20.1.0/25",
+                                   "--json").stdout)
+    assert proof["open_relay"] is True, proof
+    witness = proof["witness"]
+    assert (witness["client"], witness["grant"]) == ("10.20.1.128", "billing"), witness
+    found = site.run("explain", "--client", witness["client"], "--from", witness["from"],
+                     "--to", witness["to"])
+    assert found.returncode == 0, (witness, found)  # what it shows is what happens
+
+
 def says_which_commands_come_later(site):
-    for command in ("audit summary", "audit report", "replay", "suggest", "rights", "queue show",
+    for command in ("audit summary", "audit report", "replay", "suggest", "queue show",
                     "queue retry", "queue hold", "queue release", "queue remove",
                     "import exchange"):
         result = site.expect(2, *command.split(), "x")
@@ -332,6 +368,8 @@ def says_so_when_there_is_nothing_to_read(site):
 
 
 TESTS = [
+    tells_the_rights_of_a_client,
+    proves_that_there_is_no_open_relay,
     helps_with_every_command, refuses_wrong_arguments_with_status_2,
     says_which_commands_come_later, takes_the_configuration_from_the_environment,
     prints_errors_of_the_configuration_with_their_lines, explains_a_permit_and_a_refusal,
