@@ -9,6 +9,7 @@ relayd_libconfig_a_SOURCES = \
 	%D%/outline.c %D%/outline.h \
 	%D%/reader.h \
 	%D%/references.c \
+	%D%/reply.c \
 	%D%/route.c \
 	%D%/schema.c %D%/schema.h \
 	%D%/section.c \

@@ -158,12 +158,20 @@ static const struct option_schema shared_options[] = {
 };
 static const struct section_schema shared_schema = SECTION(shared_options);
 
+static const struct option_schema reply_options[] = {
+	{ "text",     OPTION_VALUE, IN_THIS_RELEASE, "\"Ask it@example.com for a grant\"", NULL },
+	{ "code",     OPTION_VALUE, IN_THIS_RELEASE, "550", NULL },
+	{ "enhanced", OPTION_VALUE, IN_THIS_RELEASE, "\"5.7.1\"", NULL },
+};
+static const struct section_schema reply_schema = SECTION(reply_options);
+
 static const struct option_schema root_options[] = {
 	{ "hostname",        OPTION_VALUE, IN_THIS_RELEASE, "\"relay.example.com\"", NULL },
 	{ "state-dir",       OPTION_VALUE, IN_THIS_RELEASE, "\"/var/lib/relayd\"", NULL },
 	{ "workers",         OPTION_VALUE, IN_THIS_RELEASE, "0", NULL },
 	{ "user",            OPTION_VALUE, IN_THIS_RELEASE, "\"_relayd\"", NULL },
 	{ "reply-style",     OPTION_VALUE, IN_THIS_RELEASE, "\"relayd\"", NULL },
+	{ "reply",           OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &reply_schema },
 	{ "tls",             OPTION_TITLED_SECTION, NOT_YET,         NULL, &tls_schema },
 	{ "sasl",            OPTION_SECTION,        NOT_YET,         NULL, &sasl_schema },
 	{ "accepted-domain", OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &accepted_domain_schema },

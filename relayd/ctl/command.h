@@ -119,4 +119,7 @@ void output_put(struct buffer *text);
 /* "550 5.7.1 Unable to relay", as configured, without an id. Nothing when it answers nothing. */
 void reason_reply_append(struct buffer *out, enum reason reason, enum reply_style style);
 
+/* A line of the reply table in the same form; NULL: nothing. */
+void reply_line_append(struct buffer *out, const struct reason_reply *reply);
+
 #endif

@@ -280,7 +280,7 @@ session_start(struct worker *worker)
 		.audit = worker->audit,
 		.log = worker->log,
 		.policy = settings->policy,
-		.style = settings->style,
+		.wording = &settings->wording,
 		.connectors = settings->connectors,
 		.figures = worker->start->figures->connectors,
 		.limits = worker->start->limits,

@@ -561,12 +561,12 @@ policy_decide(const struct policy *p, const struct facts *facts, enum stage upto
 }
 
 const struct reason_reply *
-verdict_reply(const struct verdict *verdict, enum reply_style style)
+verdict_reply(const struct verdict *verdict, const struct reply_wording *wording)
 {
 	if (verdict->kind != VERDICT_DEFERRED)
-		return reason_reply_get(verdict->reason, style);
-	return reason_reply_deferred(
-	    verdict->cause != REASON_NONE ? verdict->cause : verdict->reason, style);
+		return wording_reply(wording, verdict->reason);
+	return wording_reply_deferred(
+	    wording, verdict->cause != REASON_NONE ? verdict->cause : verdict->reason);
 }
 
 /* Why one grant stopped at STAGE_WHO. */

@@ -242,7 +242,7 @@ struct verdict {
  * NULL: nothing (relayed).
  */
 const struct reason_reply *verdict_reply(const struct verdict *verdict,
-					 enum reply_style style);
+					 const struct reply_wording *wording);
 
 /*
  * The connector that takes a client: bound where it connected (a specific address before

@@ -81,7 +81,7 @@ struct session_environment {
 	struct audit *audit;
 	const struct log *log;
 	const struct policy *policy;
-	enum reply_style style;
+	const struct reply_wording *wording;
 	const struct session_settings *connectors; /* policy_connector_count of them */
 	struct session_figures *figures;	   /* as many */
 	struct connection_limits *limits;	   /* shared by all workers; NULL: none */

@@ -581,6 +581,7 @@ static void
 compare(const struct policy *policy, const struct grant_source *grants, size_t count,
 	const struct facts *facts, enum stage upto)
 {
+	static const struct reply_wording wording = { .style = REPLY_STYLE_RELAYD };
 	static struct ref_outcome outcomes[GRANTS_RANDOM];
 	static struct grant_outcome trace[GRANTS_RANDOM];
 	bool has_passed = false, has_trouble = false;
@@ -605,7 +606,7 @@ compare(const struct policy *policy, const struct grant_source *grants, size_t c
 	if (got.reason == REASON_EVIDENCE_UNKNOWN) {
 		REQUIRE(got.kind == VERDICT_DEFERRED);
 		REQUIRE(has_trouble);
-		REQUIRE(verdict_reply(&got, REPLY_STYLE_RELAYD)->code == 451);
+		REQUIRE(verdict_reply(&got, &wording)->code == 451);
 		REQUIRE(got.cause >= REASON_EVIDENCE_SPF && got.cause <= REASON_EVIDENCE_PTR);
 	}
 	REQUIRE(got.kind == want.kind);
