@@ -292,6 +292,10 @@ const struct connector_source *policy_connector(const struct policy *policy, siz
 size_t policy_grant_find(const struct policy *policy, struct span name); /* or NO_GRANT */
 size_t policy_connector_find_name(const struct policy *policy, struct span name);
 
+/* Is the connector, or the grant, in monitor mode at a time (wall clock)? */
+bool connector_is_monitoring(const struct connector_source *connector, int64_t now_ms);
+bool grant_is_monitoring(const struct grant_source *grant, int64_t now_ms);
+
 /* Is the address in an accepted domain? */
 bool policy_is_accepted_domain(const struct policy *policy, struct span domain);
 

@@ -136,10 +136,6 @@ void anonymous_grants_find(const struct policy *p, uint64_t *map);
 /* Those of them that hold for clients from anywhere, into map; ranges are each connector's. */
 void open_relays_find(const struct policy *p, const struct range_list *ranges, uint64_t *map);
 
-/* Is the connector, or the grant, in monitor mode now? */
-bool connector_is_monitoring(const struct connector_source *connector, int64_t now_ms);
-bool grant_is_monitoring(const struct grant_source *grant, int64_t now_ms);
-
 /* ---- What decide.c asks, and describe.c tells ---- */
 
 /* The grants whose senders (or recipients, networks ...) hold this, into pass. */
