@@ -21,5 +21,7 @@ relayd_libpolicy_a_SOURCES = \
 	%D%/pattern_table.c %D%/pattern_table.h \
 	%D%/policy.h %D%/policy_private.h \
 	%D%/reason.c %D%/reason.h \
+	%D%/reason_text.c %D%/reason_text.h %D%/reason_text_private.h \
+	%D%/reason_text_en.c %D%/reason_text_fr.c \
 	%D%/rights.c %D%/rights.h %D%/rights_private.h
 relayd_libpolicy_a_CFLAGS = $(AM_CFLAGS) $(IDN_CFLAGS)

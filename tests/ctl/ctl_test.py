@@ -286,6 +286,30 @@ def says_what_a_reason_means(site):
     assert all(r["meaning"] and r["remedy"] for r in everything), everything
     for unknown in ("nonsense", "999", "5.7", "relay.no"):
         site.expect(1, "reason", unknown)
+    assert "Exchange Online does not know this relay" in site.expect(0, "reason", "5.7.64").stdout
+    assert "5.5.1\n" in site.expect(0, "reason", "503").stdout
+    causes = site.expect(0, "reason", "550", "5.7.1").stdout
+    for cause in ("SPF", "DKIM", "DMARC", "Block list", "Wrong login", "Missing reverse name"):
+        assert f"\n{cause}\n" in causes, causes
+
+
+def speaks_french_to_who_asks_for_it(site):
+    french = site.expect(0, "reason", "relay.no-grant", "--lang", "fr").stdout
+    assert "Aucune autorisation ne connaît ce client" in french, french
+    assert "  remède     " in french and "  expéditeur " in french, french
+    for name, wanted in (("LANG", True), ("LC_MESSAGES", True), ("LC_ALL", True)):
+        environment = {"LANG": "C", "LC_MESSAGES": "", "LC_ALL": ""}
+        environment[name] = "fr_FR.UTF-8"
+        text = site.expect(0, "reason", "relay.no-grant", environment=environment).stdout
+        assert (text == french) == wanted, (name, text)
+    english = site.expect(0, "reason", "relay.no-grant", "--lang=en",
+                          environment={"LC_ALL": "fr_FR.UTF-8"}).stdout
+    assert "No grant knows this client" in english, english
+    first = {"LC_ALL": "C", "LANG": "fr_FR.UTF-8"}
+    assert site.expect(0, "reason", "relay.no-grant", environment=first).stdout == english
+    causes = site.expect(0, "reason", "5.7.367", "--lang", "fr").stdout
+    assert "Liste de blocage" in causes and "Nom inverse absent" in causes, causes
+    assert "fr" in site.expect(2, "reason", "--lang", "de").stderr
 
 
 @contextlib.contextmanager
@@ -369,6 +393,7 @@ def says_so_when_there_is_nothing_to_read(site):
 
 TESTS = [
     tells_the_rights_of_a_client,
+    speaks_french_to_who_asks_for_it,
     proves_that_there_is_no_open_relay,
     helps_with_every_command, refuses_wrong_arguments_with_status_2,
     says_which_commands_come_later, takes_the_configuration_from_the_environment,
