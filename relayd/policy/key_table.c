@@ -12,6 +12,7 @@
 
 #define PLACES_FIRST  16
 #define RECORDS_FIRST 64
+#define PLACES_AHEAD  16384 /* from so many on a table is larger than a near cache */
 #define HEADER_WORDS  2 /* value; kind << 16 | length */
 
 struct key_place {
@@ -137,6 +138,31 @@ key_table_find(const struct key_table *t, unsigned char kind, struct span key)
 	const struct key_place *place = place_find(t, key_hash(kind, key), kind, key);
 
 	return place->record == 0 ? 0 : t->records[place->record];
+}
+
+void
+key_probe_begin(struct key_probe *probe, const struct key_table *t, unsigned char kind,
+		struct span key)
+{
+	probe->table = NULL;
+	if (t->place_count < PLACES_AHEAD || key.len > KEY_OCTETS_MAX)
+		return;
+	probe->table = t;
+	probe->hash = key_hash(kind, key);
+	__builtin_prefetch(&t->places[(size_t)probe->hash & (t->place_count - 1)]);
+}
+
+void
+key_probe_go_on(const struct key_probe *probe)
+{
+	const struct key_table *t = probe->table;
+
+	if (t == NULL)
+		return;
+	const struct key_place *place =
+	    &t->places[(size_t)probe->hash & (t->place_count - 1)];
+
+	__builtin_prefetch(&t->records[place->record]); /* record 0 is there, too */
 }
 
 uint32_t *

@@ -142,6 +142,8 @@ void open_relays_find(const struct policy *p, const struct range_list *ranges, u
 void addresses_ask(const struct policy *p, const struct condition *condition,
 		   const struct pattern_table *table, const struct address *address,
 		   struct window w, uint64_t *pass);
+void keys_ask(const struct condition *condition, const struct pattern_table *table,
+	      const struct address_key *key, struct window w, uint64_t *pass);
 void networks_ask(const struct policy *p, const struct ip *client, uint64_t *pass);
 void identities_ask(const struct policy *p, const struct facts *facts, uint64_t *users,
 		    uint64_t *certificates);
