@@ -220,6 +220,8 @@ def tells_why_and_what_today_would_say(site):
     for words in ("ceo@example.com", "10.20.1.7", "evil\\x1b[2J", "finance-it@example.com",
                   "550 5.7.367", "the same policy is still in force", "Remedy"):
         assert words in story, f"{words} is not in:\n{story}"
+    near = story.index("Grants today  billing stops it at sender, sender.not-authorized: ")
+    assert near < story.index("printers stops it at who, relay.no-grant: "), story
     site.configure("@example.com")
     story = site.expect(0, "why", "7F3K2M91").stdout
     assert "today's policy would permit it, under grant billing" in story, story
@@ -227,6 +229,8 @@ def tells_why_and_what_today_would_say(site):
     assert [s["decision"]["id"] for s in told] == ["7F3K2M92", "7F3K2M91"], told
     assert told[0]["deliveries"][0]["reply"] == "450 4.2.1 busy", told
     assert told[1]["today"]["verdict"] == "relayed", told
+    assert [(g["grant"], g["permits"]) for g in told[1]["today"]["grants"]] == [
+        ("billing", True), ("printers", False)], told
     missed = site.expect(1, "why", "ZZZZZZZZ")
     assert "ZZZZZZZZ" in missed.stderr and not missed.stdout, missed
 

@@ -118,6 +118,75 @@ def makes_no_second_from_of_a_bare_cr(workspace):
     relayd.stop()
 
 
+X64 = "x" * 64
+TRICKS = [
+    # to a client that may write to example.com only: what looks like more is not
+    ("<user@example.com>", "250 2.1.5"),
+    ("<User@EXAMPLE.Com>", "250 2.1.5"),
+    ("<user+tag@example.com>", "250 2.1.5"),
+    ("<\"user\"@example.com>", "250 2.1.5"),
+    ("<user@xn--bcher-kva.example>", "250 2.1.5"),
+    ("<postmaster>", "550 5.7.1"),  # no domain, so none that is accepted
+    ("<user@partner.example>", "550 5.7.1"),
+    ("<user@sub.example.com>", "550 5.7.1"),
+    ("<user@example.com.evil.example>", "550 5.7.1"),
+    ("<user@notexample.com>", "550 5.7.1"),
+    ("<user@com>", "550 5.7.1"),
+    ("<user@[127.0.0.1]>", "550 5.7.1"),
+    ("<user@[IPv6:::1]>", "550 5.7.1"),
+    ("<user%example.com@partner.example>", "550 5.7.1"),
+    ("<example.com!user@partner.example>", "550 5.7.1"),
+    ("<\"user@example.com\"@partner.example>", "550 5.7.1"),
+    ("<\"@example.com\"@partner.example>", "550 5.7.1"),
+    ("<user@b%C3%BCcher.example>", "501 5.1.3"),
+    ("<@example.com:user@partner.example>", "501 5.1.3"),
+    ("<@example.com,@a.example:user@partner.example>", "501 5.1.3"),
+    ("<user@partner.example@example.com>", "501 5.1.3"),
+    ("<user@example.com@partner.example>", "501 5.1.3"),
+    ("<user@example.com.>", "501 5.1.3"),
+    ("<user@.example.com>", "501 5.1.3"),
+    ("<user@example..com>", "501 5.1.3"),
+    ("<user@>", "501 5.1.3"),
+    ("<@example.com>", "501 5.1.3"),
+    ("<user>", "501 5.1.3"),
+    ("<>", "501 5.1.3"),
+    ("<user@[127.0.0.1>", "501 5.1.3"),
+    ("<user@[127.0.0.1].example.com>", "501 5.1.3"),
+    ("<user@" + X64 + ".example.com>", "501 5.1.3"),
+    ("<" + X64 + "x@example.com>", "501 5.1.3"),
+    ("<user@example.com>, <victim@partner.example>", "501 5.5.4"),
+    ("<user name@example.com>", "501 5.1.3"),
+    ("<b\u00fccher@example.com>", "553 5.6.7"),
+    ("<user@b\u00fccher.example>", "553 5.6.7"),
+]
+
+
+def takes_no_trick_for_a_recipient_that_is_granted(workspace):
+    extra = """
+accepted-domain "example.com" {{ }}
+accepted-domain "xn--bcher-kva.example" {{ }}
+grant "inbound" {{
+    networks = {{ "127.0.0.4" }}  senders = {{ "*" }}  recipients = {{ "accepted-domains" }}
+}}
+""".format()
+    relayd = Relayd(workspace, workers=1, extra=extra, connector="max-protocol-errors = 0").start()
+    with Client(relayd.port, source="127.0.0.4") as client:
+        client.expect("EHLO app.example", "250")
+        client.expect("MAIL FROM:<anyone@anywhere.example>", "250")
+        wrong = []
+        for recipient, wanted in TRICKS:
+            reply = client.command(f"RCPT TO:{recipient}")
+            if not reply.startswith(wanted + " "):
+                wrong.append((recipient, wanted, reply))
+        assert not wrong, wrong
+        client.expect("RSET", "250")
+        client.expect("MAIL FROM:<anyone@anywhere.example> SMTPUTF8", "250")
+        client.expect("RCPT TO:<user@b\u00fccher.example>", "250")  # the A-label's other form
+        client.expect("RCPT TO:<b\u00fccher@example.com>", "250")
+        client.expect("RCPT TO:<user@bucher.example>", "550 5.7.1 ")
+    relayd.stop()
+
+
 OTHER_WORDS = """
 reply-style = "{style}"
 reply "sender.not-authorized" {{ text = "{text}" }}
@@ -247,6 +316,7 @@ if __name__ == "__main__":
     harness.run(
         judges_who_a_message_says_it_is_from,
         makes_no_second_from_of_a_bare_cr,
+        takes_no_trick_for_a_recipient_that_is_granted,
         says_the_words_of_the_configuration,
         leaves_monitor_mode_at_its_date,
         names_the_grants_in_monitor_mode,
