@@ -243,6 +243,50 @@ verdict_explain(const struct recorded_facts *recorded, const struct story_contex
 	buffer_reset(&text);
 }
 
+static int
+outcome_compare_nearest_first(const void *a, const void *b)
+{
+	const struct grant_outcome *x = a, *y = b;
+
+	if (x->stage != y->stage)
+		return x->stage > y->stage ? -1 : 1;
+	return (x->grant > y->grant) - (x->grant < y->grant);
+}
+
+/* How far it comes with each grant, as relayctl explain tells it. */
+static void
+grants_explain(const struct recorded_facts *recorded, const struct story_context *context,
+	       struct arena *arena, struct story_today *today)
+{
+	const struct policy *policy = context->policy;
+	size_t count = policy_grant_count(policy);
+	struct grant_outcome *outcomes = memory_new_array(count + 1, sizeof(*outcomes));
+	struct buffer text;
+
+	policy_trace(policy, &recorded->facts, recorded->upto, outcomes);
+	qsort(outcomes, count, sizeof(*outcomes), outcome_compare_nearest_first);
+	today->grant_count = count < STORY_GRANTS_MAX ? count : STORY_GRANTS_MAX;
+	today->grants_more = count - today->grant_count;
+	buffer_init(&text, TEXT_OCTETS_MAX);
+	for (size_t i = 0; i < today->grant_count; i++) {
+		const struct grant_outcome *o = &outcomes[i];
+
+		if (o->reason != REASON_NONE)
+			policy_describe(policy, &recorded->facts, o->stage, o->reason, o->grant,
+					&text);
+		today->grants[i] = (struct story_grant){
+			.name = policy_grant(policy, o->grant)->name,
+			.stage = o->stage,
+			.reason = o->reason,
+			.description = text.len == 0 ? (struct span){ NULL, 0 } :
+						       arena_copy(arena, buffer_span(&text)),
+		};
+		buffer_clear(&text);
+	}
+	buffer_reset(&text);
+	free(outcomes);
+}
+
 void
 story_decide_again(const struct story *story, const struct story_context *context,
 		   struct arena *arena, struct story_today *today)
@@ -267,6 +311,8 @@ story_decide_again(const struct story *story, const struct story_context *contex
 	today->is_known = true;
 	today->verdict = policy_decide(context->policy, &recorded.facts, recorded.upto);
 	verdict_explain(&recorded, context, arena, today);
+	if (policy_grant_count(context->policy) > 0)
+		grants_explain(&recorded, context, arena, today);
 }
 
 /* ---- Telling ---- */
@@ -523,6 +569,35 @@ tell_today(struct teller *t, const struct audit_record *record,
 	field_end(t, "Today");
 }
 
+/* Every grant of today and where the attempt stops with it, the nearest first. */
+static void
+tell_grants_today(struct teller *t, const struct story_today *today)
+{
+	if (!today->is_known || today->verdict.kind == VERDICT_RELAYED ||
+	    today->grant_count < 2) /* the one there is was told of */
+		return;
+	for (size_t i = 0; i < today->grant_count; i++) {
+		const struct story_grant *grant = &today->grants[i];
+
+		say_text(t, grant->name);
+		if (grant->stage == STAGE_PERMITTED) {
+			say(t, " would permit it so far");
+		} else {
+			say(t, " stops it at ");
+			say(t, stage_name(grant->stage));
+			say(t, ", ");
+			say(t, reason_token(grant->reason));
+			say_if(t, ": ", grant->description);
+		}
+		field_end(t, i == 0 ? "Grants today" : "");
+	}
+	if (today->grants_more == 0)
+		return;
+	buffer_printf(&t->field, "and %zu more; relayctl explain shows them all",
+		      today->grants_more);
+	field_end(t, "");
+}
+
 /* What to do: the policy's own words where it can be asked, else what the reason means. */
 static void
 tell_remedy(struct teller *t, const struct audit_record *record,
@@ -603,6 +678,7 @@ story_tell(const struct story *story, const struct story_context *context, struc
 		tell_grant(&t, record, context->policy);
 		story_decide_again(story, context, &arena, &today);
 		tell_today(&t, record, &today, context->policy);
+		tell_grants_today(&t, &today);
 		tell_remedy(&t, record, &today);
 	}
 	tell_deliveries(&t, story);
@@ -626,6 +702,21 @@ today_write_json(const struct story_today *today, const struct policy *policy, s
 	json_bool(j, "same_policy", today->is_same_policy);
 	json_text_if(j, "detail", today->description);
 	json_text_if(j, "remedy", today->remedy);
+	json_array_begin(j, "grants");
+	for (size_t i = 0; i < today->grant_count; i++) {
+		const struct story_grant *grant = &today->grants[i];
+
+		json_object_begin(j, NULL);
+		json_text(j, "grant", grant->name);
+		json_bool(j, "permits", grant->stage == STAGE_PERMITTED);
+		if (grant->stage != STAGE_PERMITTED)
+			json_cstring(j, "stage", stage_name(grant->stage));
+		if (grant->reason != REASON_NONE)
+			json_cstring(j, "reason", reason_token(grant->reason));
+		json_text_if(j, "detail", grant->description);
+		json_object_end(j);
+	}
+	json_array_end(j);
 	json_object_end(j);
 }
 

@@ -163,7 +163,7 @@ globals_read(struct reader *reader)
 	settings->state_directory =
 	    text_or(reader, section_path(&reader->root, "state-dir"), STATE_DEFAULT);
 	settings->workers = workers_read(reader);
-	settings->style = (enum reply_style)section_choice(
+	settings->wording.style = (enum reply_style)section_choice(
 	    &reader->root, "reply-style", styles, ARRAY_LEN(styles), REPLY_STYLE_RELAYD);
 	user_read(reader);
 	queue_read(reader);

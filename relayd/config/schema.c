@@ -172,6 +172,13 @@ static const struct option_schema shared_options[] = {
 };
 static const struct section_schema shared_schema = SECTION(shared_options);
 
+static const struct option_schema reply_options[] = {
+	{ "text",     OPTION_VALUE, IN_THIS_RELEASE, "\"Ask it@example.com for a grant\"", NULL },
+	{ "code",     OPTION_VALUE, IN_THIS_RELEASE, "550", NULL },
+	{ "enhanced", OPTION_VALUE, IN_THIS_RELEASE, "\"5.7.1\"", NULL },
+};
+static const struct section_schema reply_schema = SECTION(reply_options);
+
 static const struct option_schema root_options[] = {
 	{ "hostname",        OPTION_VALUE, IN_THIS_RELEASE, "\"relay.example.com\"", NULL },
 	{ "state-dir",       OPTION_VALUE, IN_THIS_RELEASE, "\"/var/lib/relayd\"", NULL },
@@ -179,6 +186,7 @@ static const struct option_schema root_options[] = {
 	{ "user",            OPTION_VALUE, IN_THIS_RELEASE, "\"_relayd\"", NULL },
 	{ "reply-style",     OPTION_VALUE, IN_THIS_RELEASE, "\"relayd\"", NULL },
 	{ "tls",             OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &tls_schema },
+	{ "reply",           OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &reply_schema },
 	{ "sasl",            OPTION_SECTION,        NOT_YET,         NULL, &sasl_schema },
 	{ "accepted-domain", OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &accepted_domain_schema },
 	{ "table",           OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &table_schema },

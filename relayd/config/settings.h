@@ -27,7 +27,7 @@ struct settings {
 	const char *state_directory;
 	unsigned workers;     /* resolved: at least 1 */
 	const char *user;     /* account to run as when started as root */
-	enum reply_style style;
+	struct reply_wording wording;
 	struct policy_source source; /* what the policy was compiled from */
 	struct policy *policy;
 	struct session_settings *connectors; /* source.connector_count */

@@ -50,6 +50,7 @@ extern const struct command command_audit_list;
 extern const struct command command_queue_list;
 extern const struct command command_reload;
 extern const struct command command_reason;
+extern const struct command command_rights;
 extern const struct command command_user_add;
 extern const struct command command_user_passwd;
 extern const struct command command_user_disable;
@@ -117,5 +118,8 @@ void output_put(struct buffer *text);
 
 /* "550 5.7.1 Unable to relay", as configured, without an id. Nothing when it answers nothing. */
 void reason_reply_append(struct buffer *out, enum reason reason, enum reply_style style);
+
+/* A line of the reply table in the same form; NULL: nothing. */
+void reply_line_append(struct buffer *out, const struct reason_reply *reply);
 
 #endif

@@ -8,6 +8,7 @@ relayd_libctl_a_SOURCES = \
 	%D%/command_queue_list.c \
 	%D%/command_reason.c \
 	%D%/command_reload.c \
+	%D%/command_rights.c \
 	%D%/command_status.c \
 	%D%/command_user.c \
 	%D%/command_why.c \

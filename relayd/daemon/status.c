@@ -179,6 +179,36 @@ bindings_write(const struct connector_source *connector, struct json *j)
 #define NUMBER(j, from, member) json_number((j), #member, (int64_t)(from)->member)
 
 static void
+mode_write(bool is_monitoring, int64_t until_ms, struct json *j)
+{
+	char until[CLOCK_RFC3339_SIZE];
+
+	json_cstring(j, "mode", is_monitoring ? "monitor" : "enforce");
+	if (!is_monitoring || until_ms == 0)
+		return;
+	clock_rfc3339(until_ms, until);
+	json_cstring(j, "monitor_until", until);
+}
+
+/* Grants that let through what they would refuse. */
+static void
+monitors_write(const struct settings *settings, struct json *j)
+{
+	json_array_begin(j, "monitoring_grants");
+	for (size_t i = 0; i < settings->source.grant_count; i++) {
+		const struct grant_source *grant = &settings->source.grants[i];
+
+		if (!grant_is_monitoring(grant, clock_wall_ms()))
+			continue;
+		json_object_begin(j, NULL);
+		json_text(j, "name", grant->name);
+		mode_write(true, grant->monitor_until_ms, j);
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
+static void
 connectors_write(const struct settings *settings, struct worker_figures *total, struct json *j)
 {
 	json_array_begin(j, "connectors");
@@ -189,7 +219,8 @@ connectors_write(const struct settings *settings, struct worker_figures *total, 
 		json_object_begin(j, NULL);
 		json_text(j, "name", connector->name);
 		bindings_write(connector, j);
-		json_cstring(j, "mode", connector->mode == MODE_MONITOR ? "monitor" : "enforce");
+		mode_write(connector_is_monitoring(connector, clock_wall_ms()),
+			   connector->monitor_until_ms, j);
 		NUMBER(j, figures, sessions_open);
 		NUMBER(j, figures, sessions);
 		NUMBER(j, figures, connections_refused);
@@ -421,6 +452,7 @@ status_write(const struct supervisor *supervisor, struct buffer *out)
 		}
 		connectors_write(settings, sum, &j);
 		routes_write(settings, supervisor->current->tokens, sum, &j);
+		monitors_write(settings, &j);
 		spool_write(sum, &j);
 		worker_figures_free(&sum);
 	}

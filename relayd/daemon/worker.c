@@ -302,7 +302,7 @@ session_start(struct worker *worker)
 		.audit = worker->audit,
 		.log = worker->log,
 		.policy = settings->policy,
-		.style = settings->style,
+		.wording = &settings->wording,
 		.connectors = settings->connectors,
 		.tls = worker->start->tls,
 		.figures = worker->start->figures->connectors,

@@ -190,7 +190,7 @@ domains_compile(struct compiler *c)
 		if (*value != 0)
 			complain_at(c, true, &place,
 				    "the domain is written twice; remove one of the two");
-		*value = 1;
+		*value = (uint32_t)i + 1;
 	}
 }
 

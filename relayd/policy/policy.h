@@ -250,7 +250,7 @@ struct verdict {
  * NULL: nothing (relayed).
  */
 const struct reason_reply *verdict_reply(const struct verdict *verdict,
-					 enum reply_style style);
+					 const struct reply_wording *wording);
 
 /*
  * The connector that takes a client: bound where it connected (a specific address before
@@ -310,6 +310,10 @@ const struct grant_source *policy_grant(const struct policy *policy, size_t gran
 const struct connector_source *policy_connector(const struct policy *policy, size_t connector);
 size_t policy_grant_find(const struct policy *policy, struct span name); /* or NO_GRANT */
 size_t policy_connector_find_name(const struct policy *policy, struct span name);
+
+/* Is the connector, or the grant, in monitor mode at a time (wall clock)? */
+bool connector_is_monitoring(const struct connector_source *connector, int64_t now_ms);
+bool grant_is_monitoring(const struct grant_source *grant, int64_t now_ms);
 
 /* Is the address in an accepted domain? */
 bool policy_is_accepted_domain(const struct policy *policy, struct span domain);

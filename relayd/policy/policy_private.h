@@ -102,7 +102,7 @@ struct policy {
 
 	struct accepted_domain_source *domains;
 	size_t domain_count;
-	struct pattern_table accepted;
+	struct pattern_table accepted; /* value: domain + 1 */
 	struct table_seen *tables;
 	size_t table_count;
 	char hash[17];
@@ -145,16 +145,14 @@ void anonymous_grants_find(const struct policy *p, uint64_t *map);
 /* Those of them that hold for clients from anywhere, into map; ranges are each connector's. */
 void open_relays_find(const struct policy *p, const struct range_list *ranges, uint64_t *map);
 
-/* Is the connector, or the grant, in monitor mode now? */
-bool connector_is_monitoring(const struct connector_source *connector, int64_t now_ms);
-bool grant_is_monitoring(const struct grant_source *grant, int64_t now_ms);
-
 /* ---- What decide.c asks, and describe.c tells ---- */
 
 /* The grants whose senders (or recipients, networks ...) hold this, into pass. */
 void addresses_ask(const struct policy *p, const struct condition *condition,
 		   const struct pattern_table *table, const struct address *address,
 		   struct window w, uint64_t *pass);
+void keys_ask(const struct condition *condition, const struct pattern_table *table,
+	      const struct address_key *key, struct window w, uint64_t *pass);
 void networks_ask(const struct policy *p, const struct ip *client, uint64_t *pass);
 void identities_ask(const struct policy *p, const struct facts *facts, uint64_t *users,
 		    uint64_t *certificates);

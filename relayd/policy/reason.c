@@ -530,6 +530,78 @@ reason_reply_deferred(enum reason reason, enum reply_style style)
 	return reason_reply_get(REASON_POLICY_TROUBLE, style);
 }
 
+/* ---- Wording ---- */
+
+const struct reason_reply *
+wording_reply(const struct reply_wording *wording, enum reason reason)
+{
+	assert(reason < REASON_COUNT);
+	if (wording->instead[reason].text != NULL)
+		return &wording->instead[reason];
+	return reason_reply_get(reason, wording->style);
+}
+
+const struct reason_reply *
+wording_reply_deferred(const struct reply_wording *wording, enum reason reason)
+{
+	const struct reason_reply *instead = &wording->instead[reason];
+
+	/* what is said for good is not what is said for now */
+	if (instead->text != NULL && instead->code < 500 &&
+	    row_of(reason)->deferred.text == NULL)
+		return instead;
+	const struct reason_reply *reply = reason_reply_deferred(reason, wording->style);
+	bool is_general = reply == reason_reply_get(REASON_POLICY_TROUBLE, wording->style);
+
+	return is_general ? wording_reply(wording, REASON_POLICY_TROUBLE) : reply;
+}
+
+static const char *
+override_text_check(struct span text)
+{
+	if (text.len == 0)
+		return "is empty; write what the client shall read";
+	if (text.len > REPLY_OVERRIDE_MAX)
+		return "is longer than 300 octets; write less, and where to read more";
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.ptr[i] < ' ' || text.ptr[i] > '~')
+			return "holds a byte that a reply may not (a line end, a control or "
+			       "an accented character); write printable ASCII";
+	}
+	if (text.ptr[0] >= '2' && text.ptr[0] <= '5' && text.len > 3 &&
+	    (text.ptr[3] == ' ' || (text.ptr[1] == '.' && text.ptr[3] == '.')))
+		return "begins with a code; write that as code = or enhanced = and leave it "
+		       "out of the text";
+	return NULL;
+}
+
+const char *
+reply_override_check(enum reason reason, const struct reason_reply *instead,
+		     struct span text, const char **what)
+{
+	const struct reason_reply *usual = reason_reply_get(reason, REPLY_STYLE_RELAYD);
+
+	assert(usual != NULL);
+	*what = "code";
+	if (instead->code / 100 != usual->code / 100)
+		return usual->code >= 500 ?
+			   "would make something else of a refusal; write a code from 500 to "
+			   "599" :
+			   "would make something else of a deferral; write a code from 400 to "
+			   "499";
+	if ((instead->code == 421) != (usual->code == 421))
+		return usual->code == 421 ?
+			   "cannot be: the session is closed after this reply, which 421 says" :
+			   "cannot be: 421 says that the session is closed, and it is not";
+	*what = "enhanced";
+	if (instead->enhanced[0] != instead->code / 100)
+		return "is of another class than the code; let both begin with the same digit";
+	if (instead->enhanced[1] > 7 || instead->enhanced[2] > 999)
+		return "is no enhanced code; write one as \"5.7.1\"";
+	*what = "text";
+	return override_text_check(text);
+}
+
 const char *
 reason_meaning(enum reason reason)
 {

@@ -112,6 +112,32 @@ const struct reason_reply *reason_reply_get(enum reason reason, enum reply_style
  */
 const struct reason_reply *reason_reply_deferred(enum reason reason, enum reply_style style);
 
+/*
+ * How this relay answers: a style, and what the configuration says instead (reply "TOKEN" {}).
+ * All zero: the style "relayd".
+ */
+struct reply_wording {
+	enum reply_style style;
+	struct reason_reply instead[REASON_COUNT]; /* text NULL: as the style says */
+};
+
+/* As reason_reply_get and reason_reply_deferred, in this wording. */
+const struct reason_reply *wording_reply(const struct reply_wording *wording,
+					 enum reason reason);
+const struct reason_reply *wording_reply_deferred(const struct reply_wording *wording,
+						  enum reason reason);
+
+#define REPLY_OVERRIDE_MAX 300 /* octets of a text */
+
+/*
+ * May this be said instead of what a reason says? The class stays (a refusal a refusal, a
+ * deferral a deferral), 421 closes the session and so comes and goes with it, code and
+ * enhanced code agree, and the text is short, printable ASCII. NULL, or what is wrong and what
+ * to write instead (a constant); *what then is "text", "code" or "enhanced".
+ */
+const char *reply_override_check(enum reason reason, const struct reason_reply *instead,
+				 struct span text, const char **what);
+
 /* One sentence each, for the administrator who reads `relayctl why` or `relayctl reason`. */
 const char *reason_meaning(enum reason reason);
 const char *reason_remedy(enum reason reason);

@@ -67,7 +67,7 @@ reply_make(struct session *session, enum reply_id reply)
 const struct reason_reply *
 session_reason(const struct session *session, enum reason reason)
 {
-	return reason_reply_get(reason, session->server->environment.style);
+	return wording_reply(session->server->environment.wording, reason);
 }
 
 struct span

@@ -88,7 +88,7 @@ struct session_environment {
 	struct audit *audit;
 	const struct log *log;
 	const struct policy *policy;
-	enum reply_style style;
+	const struct reply_wording *wording;
 	const struct session_settings *connectors; /* policy_connector_count of them */
 	const struct tls_server *tls;		   /* NULL: no connector has TLS */
 	struct session_figures *figures;	   /* as many */

@@ -225,7 +225,7 @@ void session_protest(struct session *session, enum reply_id reply);
 struct span session_reply_make(struct session *session, const struct reason_reply *entry,
 			       struct span id);
 
-/* What the reason answers in our style; NULL: nothing. */
+/* What the reason answers in our wording; NULL: nothing. */
 const struct reason_reply *session_reason(const struct session *session, enum reason reason);
 
 /* Say the last words, if not empty, and close; what was accepted so far ends for the reason. */

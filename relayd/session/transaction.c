@@ -191,7 +191,7 @@ attempt_refuse(struct transaction *t, uint32_t number, struct span recipient,
 
 	transaction_attempt_id(t, number, id);
 	struct span reply = session_reply_make(
-	    t->session, verdict_reply(verdict, t->server->environment.style), span_of(id));
+	    t->session, verdict_reply(verdict, t->server->environment.wording), span_of(id));
 
 	session_record(t->session, t, id, recipient, verdict, reply, detail);
 	session_send(t->session, reply);
@@ -227,7 +227,7 @@ transaction_refuse_by(struct transaction *t, struct verdict verdict, struct span
 {
 	struct session *session = t->session;
 	struct span reply = session_reply_make(
-	    session, verdict_reply(&verdict, t->server->environment.style), span_of(t->id));
+	    session, verdict_reply(&verdict, t->server->environment.wording), span_of(t->id));
 
 	for (uint32_t i = 0; i < t->recipient_count; i++)
 		recipient_record(t, &t->recipients[i], &verdict, reply, detail);

@@ -212,6 +212,22 @@ name_take(struct header_block *b, char c)
 	}
 }
 
+/*
+ * A CR within a value: whoever takes it for the end of a line, as a delivery that normalises
+ * does, sees other fields than we do.
+ */
+static void
+value_cr_check(struct header_block *b, struct span part, bool ends_line)
+{
+	size_t cr = span_find(part, '\r');
+
+	if (part.len > 0) {
+		b->is_malformed |= b->has_cr || cr + 1 < part.len;
+		b->has_cr = cr < part.len;
+	}
+	b->has_cr &= !ends_line;
+}
+
 /* Take what belongs to a value, to its line's end at most. */
 static void
 value_take(struct header_block *b, struct span *in)
@@ -219,6 +235,7 @@ value_take(struct header_block *b, struct span *in)
 	size_t end = span_find(*in, '\n');
 	bool ends_line = end < in->len;
 
+	value_cr_check(b, span_first(*in, end), ends_line);
 	if (b->is_kept)
 		value_add(b, span_first(*in, end));
 	*in = span_skip(*in, ends_line ? end + 1 : end);
@@ -283,6 +300,7 @@ header_block_end(struct header_block *block)
 {
 	if (block->state == STATE_NAME || block->state == STATE_EMPTY)
 		block->is_malformed |= !block->has_ended;
+	block->is_malformed |= block->has_cr;
 	field_end(block);
 	block->has_ended = true;
 }

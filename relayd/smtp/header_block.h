@@ -39,7 +39,8 @@ struct header_block {
 	unsigned counts[HEADER_FIELD_COUNT]; /* how many fields of each name */
 	unsigned own_hops;    /* Received fields that hold the token */
 	size_t octets;	      /* seen so far, the empty line included */
-	bool is_malformed;    /* a line that is neither field nor continuation, or a bad name */
+	bool is_malformed;    /* a line that is neither field nor continuation, a bad name, a
+				 CR that ends no line */
 	bool is_too_big;      /* no end within HEADER_BLOCK_MAX */
 	bool has_ended;	      /* nothing more is wanted */
 
@@ -49,6 +50,7 @@ struct header_block {
 	bool is_kept;		 /* its value is kept */
 	bool has_field;		 /* a continuation line may follow */
 	bool has_blank;		 /* a blank was seen in the name */
+	bool has_cr;		 /* the last octet of the value was a CR */
 	size_t name_len;
 	char name[HEADER_NAME_ROOM];
 	struct header_value values[HEADER_FIELD_COUNT];

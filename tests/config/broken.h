@@ -636,7 +636,8 @@ static const struct broken {
 		"neither true nor false; write one of them\n"
 		"relayd.conf:20: option 'mechanism' of auth of route \"third\": 'NTLM' "
 		"is unknown; write \"SCRAM-SHA-256\" or \"SCRAM-SHA-1\" or "
-		"\"CRAM-MD5\" or \"PLAIN\" or \"LOGIN\"\n"
+		"\"CRAM-MD5\" or \"PLAIN\" or \"LOGIN\" or \"XOAUTH2\" or "
+		"\"OAUTHBEARER\"\n"
 		"relayd.conf:20: auth of route \"third\" has no user; write for "
 		"example user = \"relay@example.com\"\n"
 		"relayd.conf:20: auth of route \"third\" has no password-file; write "
@@ -756,6 +757,97 @@ static const struct broken {
 		GRANT,
 		"relayd.conf:2: option 'user': '' is empty; write something, or "
 		"remove the option\n" },
+	{ "a reply for no reason",
+		HOSTNAME
+		"reply \"relay.nogrant\" { text = \"No\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: reply \"relay.nogrant\" is for no reason that there is; did you mean \"relay.no-grant\"?\n" },
+	{ "a reply for nothing",
+		HOSTNAME
+		"reply \"everything\" { text = \"No\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: reply \"everything\" is for no reason that there is; relayctl reason lists them\n" },
+	{ "a reply that nobody hears",
+		HOSTNAME
+		"reply \"session.abandoned\" { text = \"No\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: reply \"session.abandoned\" cannot be: the client is gone, so nothing is answered; remove it\n" },
+	{ "a reply that says nothing new",
+		HOSTNAME
+		"reply \"relay.no-grant\" { }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: reply \"relay.no-grant\" has no text; write for example text = \"Ask it@example.com for a grant\"\n" },
+	{ "a refusal that would accept",
+		HOSTNAME
+		"reply \"relay.no-grant\" { code = 250 }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'code' of reply \"relay.no-grant\": '250' would make something else of a refusal; write a code from 500 to 599\n" },
+	{ "a deferral that would refuse",
+		HOSTNAME
+		"reply \"storage.full\" { code = 552 }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'code' of reply \"storage.full\": '552' would make something else of a deferral; write a code from 400 to 499\n" },
+	{ "a reply that would seem to close the session",
+		HOSTNAME
+		"reply \"storage.full\" { code = 421 }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'code' of reply \"storage.full\": '421' cannot be: 421 says that the session is closed, and it is not\n" },
+	{ "a reply that closes the session and does not say so",
+		HOSTNAME
+		"reply \"session.timeout\" { code = 451 }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'code' of reply \"session.timeout\": '451' cannot be: the session is closed after this reply, which 421 says\n" },
+	{ "a reply whose codes disagree",
+		HOSTNAME
+		"reply \"relay.no-grant\" { enhanced = \"4.7.1\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'enhanced' of reply \"relay.no-grant\": '4.7.1' is of another class than the code; let both begin with the same digit\n" },
+	{ "a reply with half an enhanced code",
+		HOSTNAME
+		"reply \"relay.no-grant\" { enhanced = \"5.7\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'enhanced' of reply \"relay.no-grant\": '5.7' is no enhanced code; write one as \"5.7.1\"\n" },
+	{ "a reply with words for a code",
+		HOSTNAME
+		"reply \"relay.no-grant\" { code = \"no\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'code' of reply \"relay.no-grant\": 'no' is not a code; write for example 550\n" },
+	{ "a reply with a code in its words",
+		HOSTNAME
+		"reply \"relay.no-grant\" { text = \"550 No\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'text' of reply \"relay.no-grant\": '550 No' begins with a code; write that as code = or enhanced = and leave it out of the text\n" },
+	{ "an accented reply",
+		HOSTNAME
+		"reply \"relay.no-grant\" { text = \"Refusé\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'text' of reply \"relay.no-grant\": 'Refusé' holds a byte that a reply may not (a line end, a control or an accented character); write printable ASCII\n" },
 	{ "an unknown reply style",
 		HOSTNAME
 		"reply-style = \"postfix\"\n"

@@ -270,7 +270,7 @@ START_TEST(defaults_are_those_of_the_manual)
 	ck_assert_str_eq(s->state_directory, "/var/lib/relayd");
 	ck_assert_uint_ge(s->workers, 1);
 	ck_assert_str_eq(s->user, "_relayd");
-	ck_assert_int_eq(s->style, REPLY_STYLE_RELAYD);
+	ck_assert_int_eq(s->wording.style, REPLY_STYLE_RELAYD);
 	ck_assert_int_eq(s->audit_keep_ms, 0);
 
 	ck_assert_uint_eq(s->source.connector_count, 1);
@@ -321,7 +321,7 @@ static const char full[] =
     "# relayd.conf { \" '\n"						  /* 1 */
     "hostname = relay.example.com  // a word\n"				  /* 2 */
     "state-dir = '/srv/relayd' workers = 3 user = \"_relayd\"\n"		  /* 3 */
-    "reply-style = \"Exchange\"\n"					  /* 4 */
+    "reply-style = \"Exchange\" reply \"relay.no-grant\" { text = \"Ask it\" code = 554 }\n" /* 4 */
     "/* several\n"							  /* 5 */
     "   lines \" { */ accepted-domain \"example.com\" { }\n"		  /* 6 */
     "accepted-domain \"*.Example.org\" { type = \"internal-relay\" }\n"	  /* 7 */
@@ -382,7 +382,12 @@ START_TEST(every_option_of_this_release_arrives)
 	ck_assert_str_eq(s->hostname, "relay.example.com");
 	ck_assert_str_eq(s->state_directory, "/srv/relayd");
 	ck_assert_uint_eq(s->workers, 3);
-	ck_assert_int_eq(s->style, REPLY_STYLE_EXCHANGE);
+	ck_assert_int_eq(s->wording.style, REPLY_STYLE_EXCHANGE);
+	const struct reason_reply *reply = wording_reply(&s->wording, REASON_RELAY_NO_GRANT);
+
+	ck_assert_str_eq(reply->text, "Ask it");
+	ck_assert_uint_eq(reply->code, 554);
+	ck_assert_uint_eq(reply->enhanced[2], 54);
 
 	ck_assert_uint_eq(s->source.domain_count, 2);
 	ck_assert_int_eq(s->source.domains[0].type, DOMAIN_AUTHORITATIVE);

@@ -6,6 +6,7 @@ SYSTEM_TESTS += \
 	tests/dialogs/main_job_test.py \
 	tests/dialogs/oauth_test.py \
 	tests/dialogs/pickup_test.py \
+	tests/dialogs/policy_test.py \
 	tests/dialogs/postfix_differential_test.py \
 	tests/dialogs/proxy_test.py \
 	tests/dialogs/quickstart_test.py \

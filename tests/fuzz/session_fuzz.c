@@ -180,7 +180,9 @@ world_new(void)
 			.inactivity_ms = 300000,
 			.connection_ms = 600000,
 		};
+	static const struct reply_wording wording = { .style = REPLY_STYLE_RELAYD };
 	const struct session_environment environment = {
+		.wording = &wording,
 		.loop = w->loop,
 		.spool = &w->spool,
 		.audit = &w->audit,

@@ -313,7 +313,8 @@ START_TEST(several_evidences_wait_before_they_refuse)
 	grants[1].requires_evidence = EVIDENCE_DKIM;
 	struct policy *policy = policy_make(&source);
 	struct verdict v = policy_decide(policy, &facts, STAGE_QUOTA);
-	const struct reason_reply *reply = verdict_reply(&v, REPLY_STYLE_STANDARD);
+	static const struct reply_wording standard = { .style = REPLY_STYLE_STANDARD };
+	const struct reason_reply *reply = verdict_reply(&v, &standard);
 
 	ck_assert_uint_eq(v.kind, VERDICT_DEFERRED);
 	ck_assert_uint_eq(v.grant, 1);
@@ -325,11 +326,11 @@ START_TEST(several_evidences_wait_before_they_refuse)
 	ck_assert_uint_eq(v.kind, VERDICT_REFUSED);
 	ck_assert_uint_eq(v.grant, 0);
 	ck_assert_uint_eq(v.reason, REASON_EVIDENCE_SPF);
-	ck_assert_uint_eq(verdict_reply(&v, REPLY_STYLE_STANDARD)->code, 550);
+	ck_assert_uint_eq(verdict_reply(&v, &standard)->code, 550);
 	facts.evidence[1] = EVIDENCE_PASSES;
 	v = policy_decide(policy, &facts, STAGE_QUOTA);
 	ck_assert_uint_eq(v.kind, VERDICT_RELAYED);
-	ck_assert_ptr_null(verdict_reply(&v, REPLY_STYLE_STANDARD));
+	ck_assert_ptr_null(verdict_reply(&v, &standard));
 	policy_free(&policy);
 }
 END_TEST

@@ -7,6 +7,8 @@ policy_tests = \
 	tests/policy/network_test \
 	tests/policy/pattern_test \
 	tests/policy/reason_test \
+	tests/policy/reason_text_test \
+	tests/policy/rights_test \
 	tests/policy/safety_test
 check_PROGRAMS += $(policy_tests)
 TESTS += $(policy_tests)
@@ -31,6 +33,12 @@ tests_policy_pattern_test_LDADD = $(policy_test_ldadd)
 tests_policy_reason_test_SOURCES = %D%/reason_test.c %D%/policy_fixture.h
 tests_policy_reason_test_CFLAGS = $(policy_test_cflags)
 tests_policy_reason_test_LDADD = $(policy_test_ldadd)
+tests_policy_reason_text_test_SOURCES = %D%/reason_text_test.c %D%/policy_fixture.h
+tests_policy_reason_text_test_CFLAGS = $(policy_test_cflags)
+tests_policy_reason_text_test_LDADD = $(policy_test_ldadd)
+tests_policy_rights_test_SOURCES = %D%/rights_test.c %D%/policy_fixture.h
+tests_policy_rights_test_CFLAGS = $(policy_test_cflags)
+tests_policy_rights_test_LDADD = $(policy_test_ldadd)
 tests_policy_safety_test_SOURCES = %D%/safety_test.c %D%/policy_fixture.h
 tests_policy_safety_test_CFLAGS = $(policy_test_cflags)
 tests_policy_safety_test_LDADD = $(policy_test_ldadd)
