@@ -10,6 +10,7 @@ relayd_libconfig_a_SOURCES = \
 	%D%/reader.h \
 	%D%/references.c \
 	%D%/route.c \
+	%D%/sasl.c \
 	%D%/schema.c %D%/schema.h \
 	%D%/section.c \
 	%D%/settings.c %D%/settings.h \

@@ -143,6 +143,8 @@ const char *name_guess(const struct value *value, const struct span *first_name,
 void globals_read(struct reader *reader);
 void accepted_domains_read(struct reader *reader);
 void tables_read(struct reader *reader);
+void sasl_read(struct reader *reader);
+void auth_ban_read(struct reader *reader);
 void connectors_read(struct reader *reader);
 void routes_read(struct reader *reader);
 void grants_read(struct reader *reader);
@@ -154,6 +156,12 @@ void grants_read(struct reader *reader);
  */
 void routes_check(struct reader *reader);
 void monitor_check(struct reader *reader);
+
+/* Mechanisms that the source of logins cannot serve; users that nobody could prove to be. */
+void auth_check(struct reader *reader);
+
+/* The mechanisms of a connector, in its order of preference. */
+void mechanisms_read(const struct section *section, struct session_settings *session);
 
 /*
  * The entries of a table file: one a line, "#" comments, blank lines. Complains at the

@@ -61,11 +61,14 @@ settings_fill(struct reader *reader)
 	globals_read(reader);
 	accepted_domains_read(reader);
 	tables_read(reader);
+	sasl_read(reader);
+	auth_ban_read(reader);
 	connectors_read(reader);
 	routes_read(reader);
 	grants_read(reader);
 	if (reader->complaints->error_count > 0)
 		return; /* what follows compares the parts with one another */
+	auth_check(reader);
 	routes_check(reader);
 	monitor_check(reader);
 	settings->policy = policy_new(&settings->source, policy_complaint, reader);

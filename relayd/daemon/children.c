@@ -131,7 +131,7 @@ inherited_close(const struct supervisor *supervisor, const int *kept, size_t kep
 		(void)close(supervisor->ready_fd);
 }
 
-static void
+void
 signals_restore(void)
 {
 	sigset_t none;
@@ -152,6 +152,10 @@ child_become_worker(struct supervisor *supervisor, const struct child *child, in
 	char who[32];
 
 	inherited_close(supervisor, fds, count);
+	struct auth_pool_helper *helpers;
+	size_t helper_count =
+	    helpers_inherit(supervisor, child->generation, child->index, &helpers);
+
 	signals_restore();
 	(void)snprintf(who, sizeof(who), "worker %u", child->index);
 
@@ -168,6 +172,9 @@ child_become_worker(struct supervisor *supervisor, const struct child *child, in
 		.listeners = fds,
 		.listener_count = count,
 		.channel = channel,
+		.helpers = helpers,
+		.helper_count = helper_count,
+		.auth_failures = supervisor->auth_failures,
 	};
 	exit(worker_run(&start));
 }
@@ -198,6 +205,16 @@ child_free(struct supervisor *supervisor, struct child *child)
 	free(child);
 }
 
+/* What follows the word came with it: one write of a few octets. */
+static void
+hung_take(struct child *child)
+{
+	struct worker_hung hung;
+
+	if (read(child->channel.fd, &hung, sizeof(hung)) == (ssize_t)sizeof(hung))
+		helper_is_hung(child->supervisor, child->generation, &hung);
+}
+
 static void
 channel_ready(struct loop_watch *watch, unsigned events)
 {
@@ -209,6 +226,8 @@ channel_ready(struct loop_watch *watch, unsigned events)
 	if (got == 1 && word == WORD_READY && child->state == CHILD_STARTING) {
 		child->state = CHILD_RUNNING;
 		supervisor_child_ready(child->supervisor, child);
+	} else if (got == 1 && word == WORD_HUNG) {
+		hung_take(child);
 	} else if (got == 0 || (got == -1 && errno != EAGAIN && errno != EINTR)) {
 		/* it is ending; its exit status comes with SIGCHLD */
 		loop_watch_remove(child->supervisor->loop, watch);

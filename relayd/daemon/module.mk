@@ -5,6 +5,7 @@ relayd_libdaemon_a_SOURCES = \
 	%D%/children.c \
 	%D%/control.c \
 	%D%/control_request.c %D%/control_request.h \
+	%D%/helpers.c \
 	%D%/sandbox.c %D%/sandbox.h \
 	%D%/shared.c %D%/shared.h \
 	%D%/status.c \
@@ -15,6 +16,7 @@ sbin_PROGRAMS += sbin/relayd
 sbin_relayd_SOURCES = %D%/main.c
 sbin_relayd_LDADD = \
 	relayd/libdaemon.a relayd/libconfig.a relayd/libdelivery.a relayd/libsession.a \
-	relayd/libaudit.a relayd/libpolicy.a relayd/libspool.a relayd/libnet.a \
+	relayd/libaudit.a relayd/libauth.a relayd/libpolicy.a relayd/libspool.a relayd/libnet.a \
 	relayd/libsmtp.a relayd/libbase.a \
-	$(CONFUSE_LIBS) $(UNBOUND_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SECCOMP_LIBS) $(CAPNG_LIBS)
+	$(CONFUSE_LIBS) $(UNBOUND_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SECCOMP_LIBS) $(CAPNG_LIBS) \
+	$(SASL_LIBS) $(OPENSSL_LIBS)

@@ -86,6 +86,7 @@ received_make(const struct transaction *t)
 		.host = settings->hostname,
 		.is_esmtp = session->is_esmtp,
 		.is_smtputf8 = t->is_smtputf8,
+		.is_authenticated = session->login != NULL,
 		.id = span_of(t->id),
 		.recipient = t->recipient_count == 1 ? t->recipients[0].address.text :
 						       (struct span){ NULL, 0 },

@@ -9,6 +9,7 @@
 #define RELAYD_SESSION_SESSION_H
 
 #include "audit/audit.h"
+#include "auth/mechanism.h"
 #include "net/loop.h"
 #include "policy/policy.h"
 #include "smtp/envelope.h"
@@ -16,6 +17,9 @@
 
 #include <stdatomic.h>
 
+struct auth_ban_settings;
+struct auth_failures;
+struct auth_pool;
 struct session_server;
 struct connection_limits; /* session/connection_limits.h */
 
@@ -41,6 +45,10 @@ struct session_settings {
 	int64_t inactivity_ms;
 	int64_t connection_ms;
 	bool hides_client; /* Received does not name the client */
+	bool auth_without_tls;	     /* passwords may come in clear */
+	uint32_t logon_failures_max; /* of a session; 0: no limit */
+	size_t auth_count;	     /* 0: no AUTH */
+	enum auth_mechanism auth[AUTH_MECHANISM_COUNT]; /* offered, in this order */
 };
 
 /* Figures of one connector, kept by one worker, read by others while it runs. */
@@ -54,6 +62,8 @@ struct session_figures {
 	_Atomic uint64_t would_refuse;
 	_Atomic uint64_t messages; /* accepted */
 	_Atomic uint64_t octets;   /* of accepted messages */
+	_Atomic uint64_t logins;
+	_Atomic uint64_t logins_failed;
 };
 
 /* What becomes of an accepted message; all are called in the loop's thread. */
@@ -87,6 +97,9 @@ struct session_environment {
 	struct connection_limits *limits;	   /* shared by all workers; NULL: none */
 	unsigned slot;				   /* this worker's, in limits */
 	_Atomic uint64_t *session_serial;	   /* shared by all workers; base/id.h */
+	struct auth_pool *auth;			   /* NULL: nobody can log in */
+	struct auth_failures *auth_failures;	   /* shared by all workers; NULL: not counted */
+	const struct auth_ban_settings *auth_ban;  /* with auth_failures */
 	struct session_next next;
 };
 

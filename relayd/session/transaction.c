@@ -64,6 +64,7 @@ transaction_facts(const struct transaction *t)
 	return (struct facts){
 		.connector = t->session->connector,
 		.client = t->session->peer.ip,
+		.user = session_user(t->session),
 		.now_wall_ms = loop_wall_ms(t->server->environment.loop),
 		.sender = &t->sender,
 	};
@@ -378,6 +379,7 @@ envelope_make(struct transaction *t)
 		.envid = t->envid,
 		.client = client_text(t),
 		.connector = t->session->settings->name,
+		.login = text_copy(&t->arena, session_user(t->session)),
 		.ret = t->ret,
 		.body = facts->has_8bit ? BODY_8BITMIME : t->body,
 		.is_smtputf8 = t->is_smtputf8,
