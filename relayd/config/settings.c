@@ -64,6 +64,7 @@ settings_fill(struct reader *reader)
 	sasl_read(reader);
 	auth_ban_read(reader);
 	connectors_read(reader);
+	pickup_read(reader);
 	routes_read(reader);
 	grants_read(reader);
 	if (reader->complaints->error_count > 0)

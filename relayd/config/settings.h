@@ -15,6 +15,12 @@
 #define CONFIG_PATH_DEFAULT "/etc/relayd/relayd.conf"
 #define WORKERS_MAX	    128
 
+/* pickup { } */
+struct pickup_settings {
+	const char *directory; /* NULL: none */
+	uint64_t message_octets_max;
+};
+
 struct settings {
 	struct arena arena; /* owns everything below but the policy */
 	const char *path;   /* of the main file */
@@ -33,6 +39,7 @@ struct settings {
 	struct auth_settings auth; /* sasl { }; without one no users file, and "" for a realm */
 	struct auth_ban_settings auth_ban;
 	unsigned auth_mechanisms; /* AUTH_BITs that some connector offers; 0: no AUTH */
+	struct pickup_settings pickup;
 	int64_t audit_keep_ms; /* 0: for ever */
 };
 

@@ -38,6 +38,7 @@ helpers_prepare(struct supervisor *supervisor, const struct settings *settings,
 {
 	struct buffer path;
 
+	supervisor->auth_secret = memory_new(AUTH_SECRET_OCTETS);
 	buffer_init(&path, 4096);
 	buffer_printf(&path, "%s/auth.secret", settings->state_directory);
 	bool ok = auth_secret_load(buffer_text(&path), supervisor->auth_secret, fault);
@@ -81,7 +82,7 @@ channels_open(struct auth_seat *seat, struct fault *fault)
 }
 
 size_t
-helpers_inherit(struct supervisor *supervisor, struct generation *generation, unsigned index,
+helpers_inherit(const struct generation *generation, unsigned index,
 		struct auth_pool_helper **helpers)
 {
 	size_t count = generation->helper_count;
@@ -94,18 +95,23 @@ helpers_inherit(struct supervisor *supervisor, struct generation *generation, un
 			.fd = seat->channels[index][0],
 			.is_slow = seat->is_slow,
 		};
-		seat->channels[index][0] = -1; /* not to be closed with the others */
+		seat->channels[index][0] = -1;
 	}
+	return count;
+}
+
+void
+helpers_forget(const struct supervisor *supervisor)
+{
 	for (struct list *l = supervisor->generations.next; l != &supervisor->generations;
 	     l = l->next) {
-		struct generation *one = LIST_OWNER(l, struct generation, link);
+		struct generation *generation = LIST_OWNER(l, struct generation, link);
 
-		for (unsigned i = 0; i < one->helper_count; i++)
-			channels_close(&one->helpers[i]);
-		memory_wipe(one->settings->auth.secret, AUTH_SECRET_OCTETS);
+		for (unsigned i = 0; i < generation->helper_count; i++)
+			channels_close(&generation->helpers[i]);
+		memory_wipe(generation->settings->auth.secret, AUTH_SECRET_OCTETS);
 	}
-	memory_wipe(supervisor->auth_secret, sizeof(supervisor->auth_secret));
-	return count;
+	memory_wipe(supervisor->auth_secret, AUTH_SECRET_OCTETS);
 }
 
 /* ---- The process ---- */

@@ -153,6 +153,7 @@ stop_begin(struct supervisor *supervisor)
 	notify_stopping(&supervisor->notify, NULL);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		loop_timer_cancel(supervisor->loop, &supervisor->seats[i].timer);
+	pickup_stop(supervisor);
 	children_tell(supervisor, NULL, WORD_STOP);
 	loop_timer_set(supervisor->loop, &supervisor->stop_timer, STOP_GRACE_MS);
 	supervisor_stop_go_on(supervisor);
@@ -228,6 +229,7 @@ candidate_take_over(struct supervisor *supervisor)
 	supervisor->current = supervisor->candidate;
 	supervisor->candidate = NULL;
 	settings_lint(supervisor->current->settings, clock_wall_ms(), lint_complain, supervisor);
+	pickup_renew(supervisor);
 	if (before == NULL) {
 		first_start_done(supervisor);
 		return;
@@ -382,7 +384,8 @@ supervisor_reload(struct supervisor *supervisor, struct buffer *errors)
 		log_error(supervisor->log, "%s", buffer_text(errors));
 		return reload_refuse(supervisor, settings, errors);
 	}
-	if (!sockets_bind(supervisor, settings, &fault)) {
+	if (!sockets_bind(supervisor, settings, &fault) ||
+	    !pickup_bind(supervisor, settings, &fault)) {
 		buffer_append_text(errors, fault_text(&fault));
 		log_error(supervisor->log, "%s", fault_text(&fault));
 		return reload_refuse(supervisor, settings, errors);
@@ -484,6 +487,8 @@ static bool
 rights_use(struct supervisor *supervisor, const struct settings *settings, struct fault *fault)
 {
 	return directory_give(settings->state_directory, settings->user, fault) &&
+	       (settings->pickup.directory == NULL ||
+		directory_give(settings->pickup.directory, settings->user, fault)) &&
 	       sockets_bind(supervisor, settings, fault) &&
 	       privileges_drop(settings->user, true, fault);
 }
@@ -511,6 +516,7 @@ supervisor_build(struct supervisor *supervisor, struct settings *settings, struc
 	    !helpers_prepare(supervisor, settings, fault))
 		return false;
 	return signals_start(supervisor, fault) && control_open(supervisor, fault) &&
+	       pickup_bind(supervisor, settings, fault) &&
 	       generation_start(supervisor, supervisor->candidate, fault);
 }
 
@@ -520,6 +526,7 @@ supervisor_tear_down(struct supervisor *supervisor)
 	struct list *link;
 
 	control_close(supervisor);
+	pickup_seat_reset(supervisor);
 	children_kill(supervisor);
 	supervisor->current = NULL;
 	supervisor->candidate = NULL;
@@ -535,7 +542,9 @@ supervisor_tear_down(struct supervisor *supervisor)
 	if (supervisor->limits != NULL)
 		connection_limits_free(&supervisor->limits);
 	auth_failures_free(&supervisor->auth_failures);
-	memory_wipe(supervisor->auth_secret, sizeof(supervisor->auth_secret));
+	if (supervisor->auth_secret != NULL)
+		memory_wipe(supervisor->auth_secret, AUTH_SECRET_OCTETS);
+	free(supervisor->auth_secret);
 	shared_free(&supervisor->shared);
 	worker_figures_free(&supervisor->past);
 	if (supervisor->loop != NULL)
@@ -564,6 +573,7 @@ supervisor_run(struct settings *settings, const struct log *log, int ready_fd)
 	};
 	if (!notify_init(&supervisor->notify, getenv("NOTIFY_SOCKET"), &fault))
 		log_warn(log, "%s", fault_text(&fault));
+	pickup_seat_init(&supervisor->pickup);
 	list_init(&supervisor->generations);
 	list_init(&supervisor->children);
 	list_init(&supervisor->control_clients);
