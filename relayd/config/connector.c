@@ -151,6 +151,7 @@ connectors_read(struct reader *reader)
 						"connect; write connector \"NAME\" { "
 						"bindings = { \"0.0.0.0:25\" } }");
 	reader->connector_sections = sections;
+	reader->connector_section_count = count;
 	reader->connectors = connectors;
 	reader->sessions = sessions;
 	settings->source.connectors = connectors;

@@ -44,6 +44,7 @@ struct reader {
 
 	/* the sections that they were read from */
 	struct section *connector_sections; /* one for each, but for the pickup directory's */
+	size_t connector_section_count;
 	struct section *grant_sections;
 	struct section *route_sections;
 };

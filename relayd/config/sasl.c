@@ -300,7 +300,7 @@ auth_check(struct reader *reader)
 	struct section section;
 	bool has_sasl = section_open(reader, "sasl", &section);
 
-	for (size_t i = 0; i < source->connector_count; i++)
+	for (size_t i = 0; i < reader->connector_section_count; i++)
 		connector_auth_check(reader, i, has_sasl);
 	for (size_t i = 0; i < source->grant_count; i++) {
 		struct value value;
