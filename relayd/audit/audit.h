@@ -49,7 +49,10 @@ struct audit_session {
 	struct ip_endpoint local;
 	struct span ptr;
 	struct span helo;
-	struct span tls_version, tls_cipher, tls_client;
+	struct span tls_version, tls_cipher;
+	struct span tls_client;	      /* the certificate's name to show */
+	const struct span *tls_names; /* all of it, as grants may ask for them */
+	size_t tls_name_count;
 	struct span user, mechanism;
 };
 

@@ -17,5 +17,6 @@ relayd_libconfig_a_SOURCES = \
 	%D%/sendmail_file.c %D%/sendmail_file.h \
 	%D%/settings.c %D%/settings.h \
 	%D%/table_file.c \
+	%D%/tls.c \
 	%D%/value.c %D%/value.h
 relayd_libconfig_a_CPPFLAGS = $(AM_CPPFLAGS) $(CONFUSE_CFLAGS)

@@ -150,6 +150,7 @@ void accepted_domains_read(struct reader *reader);
 void tables_read(struct reader *reader);
 void sasl_read(struct reader *reader);
 void auth_ban_read(struct reader *reader);
+void tls_read(struct reader *reader); /* before the connectors */
 void connectors_read(struct reader *reader);
 void pickup_read(struct reader *reader); /* after the connectors, whose last it adds */
 void routes_read(struct reader *reader);
@@ -168,6 +169,15 @@ void auth_check(struct reader *reader);
 
 /* The mechanisms of a connector, in its order of preference. */
 void mechanisms_read(const struct section *section, struct session_settings *session);
+/* The tls section of a connector with this demand; complains where there is none for it. */
+size_t connector_tls_section(const struct section *section, enum tls_demand demand);
+
+/* Which connectors ask for a client's certificate: those where some grant does, or AUTH. */
+void certificates_ask(struct reader *reader);
+
+/* Can a name in a client's certificate count for the grant: has some connector a client-ca? */
+bool settings_grant_has_client_ca(const struct settings *settings,
+				  const struct grant_source *grant);
 
 /*
  * The entries of a table file: one a line, "#" comments, blank lines. Complains at the

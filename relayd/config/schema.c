@@ -11,8 +11,10 @@
 #define SECTION(options) { (options), ARRAY_LEN(options) }
 
 static const struct option_schema tls_options[] = {
-	{ "certificate", OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/fullchain.pem\"", NULL },
-	{ "key",         OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/key.pem\"", NULL },
+	{ "certificate", OPTION_LIST,  IN_THIS_RELEASE, "\"/etc/relayd/tls/fullchain.pem\"", NULL },
+	{ "key",         OPTION_LIST,  IN_THIS_RELEASE, "\"/etc/relayd/tls/key.pem\"", NULL },
+	{ "ocsp-staple", OPTION_LIST,  IN_THIS_RELEASE, "\"/etc/relayd/tls/staple.der\"", NULL },
+	{ "server-names", OPTION_LIST, IN_THIS_RELEASE, "{ \"mx.example.com\" }", NULL },
 	{ "client-ca",   OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/clients.pem\"", NULL },
 	{ "profile",     OPTION_VALUE, IN_THIS_RELEASE, "\"intermediate\"", NULL },
 };
@@ -46,6 +48,7 @@ static const struct option_schema connector_options[] = {
 	{ "bindings",          OPTION_LIST,  IN_THIS_RELEASE, "{ \"0.0.0.0:25\", \"[::]:25\" }", NULL },
 	{ "remote-ip-ranges",  OPTION_LIST,  IN_THIS_RELEASE, "{ \"10.0.0.0/8\" }", NULL },
 	{ "tls",               OPTION_VALUE, IN_THIS_RELEASE, "\"none\"", NULL },
+	{ "tls-section",       OPTION_VALUE, IN_THIS_RELEASE, "\"default\"", NULL },
 	{ "auth-mechanisms",   OPTION_LIST,  IN_THIS_RELEASE, "{ }", NULL },
 	{ "auth-without-tls",  OPTION_VALUE, IN_THIS_RELEASE, "false", NULL },
 	{ "mode",              OPTION_VALUE, IN_THIS_RELEASE, "\"enforce\"", NULL },
@@ -77,8 +80,8 @@ static const struct option_schema grant_options[] = {
 	{ "connectors",    OPTION_LIST,  IN_THIS_RELEASE, "{ \"internal-apps\" }", NULL },
 	{ "users",         OPTION_LIST,  IN_THIS_RELEASE, "{ \"billing\" }", NULL },
 	{ "networks",      OPTION_LIST,  IN_THIS_RELEASE, "{ \"10.20.1.0/24\" }", NULL },
-	{ "certificates",  OPTION_LIST,  NOT_YET,         "{ \"dns:billing.example.com\" }", NULL },
-	{ "require-tls",   OPTION_VALUE, NOT_YET,         "true", NULL },
+	{ "certificates",  OPTION_LIST,  IN_THIS_RELEASE, "{ \"dns:billing.example.com\" }", NULL },
+	{ "require-tls",   OPTION_VALUE, IN_THIS_RELEASE, "true", NULL },
 	{ "senders",       OPTION_LIST,  IN_THIS_RELEASE, "{ \"@example.com\" }", NULL },
 	{ "header-from",   OPTION_VALUE, IN_THIS_RELEASE, "\"authorized\"", NULL },
 	{ "recipients",    OPTION_LIST,  IN_THIS_RELEASE, "{ \"*\" }", NULL },
@@ -171,7 +174,7 @@ static const struct option_schema root_options[] = {
 	{ "workers",         OPTION_VALUE, IN_THIS_RELEASE, "0", NULL },
 	{ "user",            OPTION_VALUE, IN_THIS_RELEASE, "\"_relayd\"", NULL },
 	{ "reply-style",     OPTION_VALUE, IN_THIS_RELEASE, "\"relayd\"", NULL },
-	{ "tls",             OPTION_TITLED_SECTION, NOT_YET,         NULL, &tls_schema },
+	{ "tls",             OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &tls_schema },
 	{ "sasl",            OPTION_SECTION,        IN_THIS_RELEASE, NULL, &sasl_schema },
 	{ "accepted-domain", OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &accepted_domain_schema },
 	{ "table",           OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &table_schema },

@@ -63,6 +63,7 @@ settings_fill(struct reader *reader)
 	tables_read(reader);
 	sasl_read(reader);
 	auth_ban_read(reader);
+	tls_read(reader);
 	connectors_read(reader);
 	pickup_read(reader);
 	routes_read(reader);
@@ -72,6 +73,7 @@ settings_fill(struct reader *reader)
 	auth_check(reader);
 	routes_check(reader);
 	monitor_check(reader);
+	certificates_ask(reader);
 	settings->policy = policy_new(&settings->source, policy_complaint, reader);
 	if (settings->policy == NULL && reader->complaints->error_count == 0)
 		complaint_error(reader->complaints, reader->outline->main->name, 0,

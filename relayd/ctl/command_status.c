@@ -221,6 +221,31 @@ spool_print(const json_t *spool)
 }
 
 static void
+certificates_print(const json_t *certificates)
+{
+	static const char *const titles[] = { "TLS", "KIND", ">DAYS LEFT", "EXPIRES",
+					      "CERTIFICATE" };
+	struct columns c;
+
+	columns_init(&c, titles, ARRAY_LEN(titles));
+	for (size_t i = 0; i < json_array_size(certificates); i++) {
+		const json_t *certificate = json_array_get(certificates, i);
+		char days[24];
+		int len = snprintf(days, sizeof(days), "%" JSON_INTEGER_FORMAT,
+				   json_integer_value(json_object_get(certificate, "days_left")));
+
+		if (i == 0)
+			(void)putchar('\n');
+		columns_cell(&c, member_text(certificate, "section"));
+		columns_cell(&c, member_text(certificate, "kind"));
+		columns_cell(&c, (struct span){ days, (size_t)len });
+		columns_cell(&c, span_first(member_text(certificate, "expires"), 10));
+		columns_cell(&c, member_text(certificate, "file"));
+	}
+	columns_end(&c);
+}
+
+static void
 warnings_print(const json_t *warnings)
 {
 	struct buffer text;
@@ -249,6 +274,7 @@ status_print(const json_t *answer)
 	connectors_print(json_object_get(answer, "connectors"), uptime_s);
 	routes_print(json_object_get(answer, "routes"), uptime_s);
 	spool_print(json_object_get(answer, "spool"));
+	certificates_print(json_object_get(answer, "certificates"));
 	warnings_print(json_object_get(answer, "warnings"));
 }
 
@@ -285,7 +311,7 @@ run(struct relayctl *ctl, int argc, char **argv)
 
 const struct command command_status = {
 	.name = "status",
-	.summary = "what the running relayd does: sessions, verdicts, queue, workers",
+	.summary = "what the running relayd does: sessions, verdicts, queue, workers, certificates",
 	.help = "usage: relayctl status [--json]\n"
 		"\n"
 		"Asks the running relayd. Counts are since its start, rates are means over that\n"

@@ -170,6 +170,7 @@ child_become_worker(struct supervisor *supervisor, const struct child *child, in
 		.log = &log,
 		.shared = supervisor->shared,
 		.limits = supervisor->limits,
+		.tls = child->generation->tls,
 		.figures = child->figures,
 		.slot = child->slot,
 		.listeners = fds,

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "config/settings.h"
+#include "daemon/certificates.h"
 #include "daemon/supervisor.h"
 
 #include <fcntl.h>
@@ -107,7 +108,19 @@ complain_print(void *context, bool is_error, const char *file, unsigned line, co
 static int
 configuration_check(struct settings *settings)
 {
-	settings_lint(settings, clock_wall_ms(), complain_print, NULL);
+	int64_t now_ms = clock_wall_ms();
+	struct fault fault = { .error = 0 };
+	struct tls_server *tls;
+
+	if (!certificates_open(settings, NULL, now_ms, &tls, &fault)) {
+		(void)fprintf(stderr, "error: %s\nrelayd: %s is not usable\n", fault_text(&fault),
+			      settings->path);
+		settings_free(&settings);
+		return EXIT_NO;
+	}
+	settings_lint(settings, now_ms, complain_print, NULL);
+	certificates_lint(tls, now_ms, complain_print, NULL);
+	tls_server_free(&tls);
 	(void)printf("%s: configuration is good: %zu connectors, %zu grants, %zu routes\n",
 		     settings->path, settings->source.connector_count,
 		     settings->source.grant_count, settings->route_count);

@@ -2,6 +2,7 @@
 noinst_LIBRARIES += relayd/libdaemon.a
 relayd_libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 relayd_libdaemon_a_SOURCES = \
+	%D%/certificates.c %D%/certificates.h \
 	%D%/children.c \
 	%D%/control.c \
 	%D%/control_request.c %D%/control_request.h \

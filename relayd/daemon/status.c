@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "daemon/certificates.h"
 #include "daemon/supervisor_private.h"
 
 #include <unistd.h>
@@ -34,6 +35,9 @@ connector_add(struct session_figures *to, struct session_figures *from, bool is_
 	ADD(to, from, octets);
 	ADD(to, from, logins);
 	ADD(to, from, logins_failed);
+	ADD(to, from, tls_handshakes);
+	ADD(to, from, tls_resumed);
+	ADD(to, from, tls_failures);
 }
 
 static void
@@ -209,6 +213,9 @@ connectors_write(const struct settings *settings, struct worker_figures *total, 
 		NUMBER(j, figures, octets);
 		NUMBER(j, figures, logins);
 		NUMBER(j, figures, logins_failed);
+		NUMBER(j, figures, tls_handshakes);
+		NUMBER(j, figures, tls_resumed);
+		NUMBER(j, figures, tls_failures);
 		json_object_end(j);
 	}
 	json_array_end(j);
@@ -315,8 +322,10 @@ status_write(const struct supervisor *supervisor, struct buffer *out)
 		spool_write(sum, &j);
 		worker_figures_free(&sum);
 	}
+	certificates_write(supervisor->current->tls, clock_wall_ms(), &j);
 	json_array_begin(&j, "warnings");
 	settings_lint(settings, clock_wall_ms(), warning_write, &j);
+	certificates_lint(supervisor->current->tls, clock_wall_ms(), warning_write, &j);
 	json_array_end(&j);
 	json_object_end(&j);
 }

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "daemon/certificates.h"
 #include "daemon/sandbox.h"
 #include "daemon/supervisor_private.h"
 #include "session/connection_limits.h"
@@ -28,6 +29,8 @@
 #define LIVED_LONG_MS	     10000 /* who lived so long is restarted without delay */
 #define LIMIT_SOURCES	     65536 /* client addresses connected at once */
 #define ERRORS_OCTETS_MAX    65536
+#define ROTATE_AGAIN_MS	     60000 /* after it failed */
+#define CERTIFICATES_LOOK_MS (INT64_C(24) * 3600 * 1000)
 
 /* ---- generations ---- */
 
@@ -48,6 +51,7 @@ generation_free(struct generation *generation)
 {
 	list_remove(&generation->link);
 	helpers_free(generation);
+	tls_server_free(&generation->tls);
 	settings_free(&generation->settings);
 	free(generation);
 }
@@ -101,6 +105,46 @@ event_record(struct supervisor *supervisor, const char *event, bool succeeded,
 		return;
 	audit_daemon(supervisor->audit, event, clock_wall_ms(), succeeded, detail);
 	(void)audit_flush(supervisor->audit);
+}
+
+/* ---- TLS ---- */
+
+static void
+ticket_timer_expired(struct loop_timer *timer)
+{
+	struct supervisor *supervisor = LIST_OWNER(timer, struct supervisor, ticket_timer);
+	struct fault fault = { .error = 0 };
+	int64_t next_ms = TLS_TICKET_LIFE_MS;
+
+	if (!tls_ticket_keys_rotate(supervisor->ticket_keys, &fault)) {
+		log_error(supervisor->log, "%s", fault_text(&fault));
+		next_ms = ROTATE_AGAIN_MS;
+	}
+	loop_timer_set(supervisor->loop, timer, next_ms);
+}
+
+/* Warn of what ends soon: at the start, after a reload, and then every day. */
+static void
+certificates_look(struct supervisor *supervisor)
+{
+	certificates_lint(supervisor->current->tls, clock_wall_ms(), lint_complain, supervisor);
+	loop_timer_set(supervisor->loop, &supervisor->certificates_timer, CERTIFICATES_LOOK_MS);
+}
+
+static void
+certificates_timer_expired(struct loop_timer *timer)
+{
+	certificates_look(LIST_OWNER(timer, struct supervisor, certificates_timer));
+}
+
+/* Read what a configuration's tls sections name, with the rights that there are. */
+static bool
+certificates_read(const struct supervisor *supervisor, const struct settings *settings,
+		  struct tls_server **tls, struct fault *fault)
+{
+	if (settings->tls_count > 0)
+		dumps_forbid();
+	return certificates_open(settings, supervisor->ticket_keys, clock_wall_ms(), tls, fault);
 }
 
 /* ---- stopping ---- */
@@ -229,6 +273,7 @@ candidate_take_over(struct supervisor *supervisor)
 	supervisor->current = supervisor->candidate;
 	supervisor->candidate = NULL;
 	settings_lint(supervisor->current->settings, clock_wall_ms(), lint_complain, supervisor);
+	certificates_look(supervisor);
 	pickup_renew(supervisor);
 	if (before == NULL) {
 		first_start_done(supervisor);
@@ -368,6 +413,7 @@ supervisor_reload(struct supervisor *supervisor, struct buffer *errors)
 {
 	struct complaints complaints = { .supervisor = supervisor, .errors = errors };
 	struct fault fault = { .error = 0 };
+	struct tls_server *tls = NULL;
 
 	if (supervisor->candidate != NULL || supervisor->current == NULL) {
 		supervisor->wants_reload = true;
@@ -384,13 +430,16 @@ supervisor_reload(struct supervisor *supervisor, struct buffer *errors)
 		log_error(supervisor->log, "%s", buffer_text(errors));
 		return reload_refuse(supervisor, settings, errors);
 	}
-	if (!sockets_bind(supervisor, settings, &fault) ||
+	if (!certificates_read(supervisor, settings, &tls, &fault) ||
+	    !sockets_bind(supervisor, settings, &fault) ||
 	    !pickup_bind(supervisor, settings, &fault)) {
+		tls_server_free(&tls);
 		buffer_append_text(errors, fault_text(&fault));
 		log_error(supervisor->log, "%s", fault_text(&fault));
 		return reload_refuse(supervisor, settings, errors);
 	}
 	supervisor->candidate = generation_new(supervisor, settings);
+	supervisor->candidate->tls = tls;
 	if (!generation_start(supervisor, supervisor->candidate, &fault)) {
 		buffer_append_text(errors, fault_text(&fault));
 		log_error(supervisor->log, "%s", fault_text(&fault));
@@ -487,6 +536,7 @@ static bool
 rights_use(struct supervisor *supervisor, const struct settings *settings, struct fault *fault)
 {
 	return directory_give(settings->state_directory, settings->user, fault) &&
+	       certificates_read(supervisor, settings, &supervisor->candidate->tls, fault) &&
 	       (settings->pickup.directory == NULL ||
 		directory_give(settings->pickup.directory, settings->user, fault)) &&
 	       sockets_bind(supervisor, settings, fault) &&
@@ -499,9 +549,13 @@ supervisor_build(struct supervisor *supervisor, struct settings *settings, struc
 	char hash[17];
 
 	supervisor->candidate = generation_new(supervisor, settings);
+	supervisor->ticket_keys = tls_ticket_keys_new(fault);
+	if (supervisor->ticket_keys == NULL)
+		return false;
 	if (!rights_use(supervisor, settings, fault) ||
 	    !state_lock(supervisor, settings, fault))
 		return false;
+	certificates_check_access(settings, supervisor->log);
 	policy_hash(settings->policy, hash);
 	supervisor->audit =
 	    audit_open(settings->state_directory, hash, supervisor->log, fault);
@@ -515,6 +569,7 @@ supervisor_build(struct supervisor *supervisor, struct settings *settings, struc
 	    supervisor->limits == NULL || supervisor->loop == NULL ||
 	    !helpers_prepare(supervisor, settings, fault))
 		return false;
+	loop_timer_set(supervisor->loop, &supervisor->ticket_timer, TLS_TICKET_LIFE_MS);
 	return signals_start(supervisor, fault) && control_open(supervisor, fault) &&
 	       pickup_bind(supervisor, settings, fault) &&
 	       generation_start(supervisor, supervisor->candidate, fault);
@@ -532,6 +587,8 @@ supervisor_tear_down(struct supervisor *supervisor)
 	supervisor->candidate = NULL;
 	while ((link = list_take_first(&supervisor->generations)) != NULL)
 		generation_free(LIST_OWNER(link, struct generation, link));
+	if (supervisor->ticket_keys != NULL)
+		tls_ticket_keys_free(&supervisor->ticket_keys);
 	for (size_t i = 0; i < supervisor->socket_count; i++)
 		(void)close(supervisor->sockets[i].fd);
 	free(supervisor->sockets);
@@ -570,6 +627,8 @@ supervisor_run(struct settings *settings, const struct log *log, int ready_fd)
 		.signals = { .fd = -1 },
 		.control = { .fd = -1 },
 		.stop_timer = { .expired = stop_timer_expired },
+		.ticket_timer = { .expired = ticket_timer_expired },
+		.certificates_timer = { .expired = certificates_timer_expired },
 	};
 	if (!notify_init(&supervisor->notify, getenv("NOTIFY_SOCKET"), &fault))
 		log_warn(log, "%s", fault_text(&fault));

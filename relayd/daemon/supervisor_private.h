@@ -8,6 +8,7 @@
 #include "daemon/shared.h"
 #include "daemon/worker.h"
 #include "net/notify.h"
+#include "net/tls.h"
 
 #include <sys/types.h>
 
@@ -32,6 +33,7 @@ struct generation {
 	struct list link;
 	struct supervisor *supervisor;
 	struct settings *settings;
+	struct tls_server *tls; /* NULL: no tls section */
 	unsigned number;
 	unsigned children;
 	struct auth_seat *helpers;
@@ -93,6 +95,7 @@ struct supervisor {
 	struct connection_limits *limits;
 	struct auth_failures *auth_failures;
 	unsigned char *auth_secret; /* AUTH_SECRET_OCTETS */
+	struct tls_ticket_keys *ticket_keys; /* for all workers, across reloads */
 	struct list generations; /* the last one is current, or wants to be */
 	struct generation *current;
 	struct generation *candidate; /* being started by a reload; NULL */
@@ -105,6 +108,8 @@ struct supervisor {
 	struct notify notify;
 	struct loop_watch signals;
 	struct loop_timer stop_timer;
+	struct loop_timer ticket_timer;
+	struct loop_timer certificates_timer;
 	struct loop_watch control;
 	struct list control_clients;
 	unsigned generations_made;

@@ -316,6 +316,7 @@ session_start(struct worker *worker)
 		.policy = settings->policy,
 		.style = settings->style,
 		.connectors = settings->connectors,
+		.tls = worker->start->tls,
 		.figures = worker->start->figures->connectors,
 		.limits = worker->start->limits,
 		.slot = worker->start->slot,

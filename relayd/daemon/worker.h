@@ -34,6 +34,7 @@ struct worker_start {
 	const struct log *log;
 	struct shared *shared;
 	struct connection_limits *limits;
+	const struct tls_server *tls; /* NULL: no tls section */
 	struct worker_figures *figures;
 	unsigned slot;	      /* in limits */
 	const int *listeners; /* listening sockets, this worker's alone */

@@ -7,7 +7,7 @@
  * Whatever was wrong with a login, one reply says so, later and later the more often it is
  * said. Lines that may hold a password are overwritten where they were received.
  */
-#include "session/session_tls.h"
+#include "session/session_private.h"
 
 #include "auth/client.h"
 #include "auth/exchange.h"
@@ -57,8 +57,28 @@ session_user(const struct session *session)
 static bool
 session_takes_clear_text(const struct session *session)
 {
-	return session_is_tls(session) || session->settings->auth_without_tls ||
+	return session_tls(session) != NULL || session->settings->auth_without_tls ||
 	       ip_is_loopback(&session->peer.ip);
+}
+
+/*
+ * The login that the client's certificate stands for: its first mail address, else its first
+ * host name, else its common name. Only if a CA of ours vouches for it.
+ */
+static struct span
+session_certificate_login(const struct session *session)
+{
+	static const struct span prefixes[] = { SPAN_LITERAL("email:"), SPAN_LITERAL("dns:"),
+						SPAN_LITERAL("cn:") };
+	const struct tls_facts *tls = session_tls(session);
+
+	for (size_t p = 0; tls != NULL && tls->is_verified && p < ARRAY_LEN(prefixes); p++) {
+		for (size_t i = 0; i < tls->identity_count; i++) {
+			if (span_starts_fold(tls->identities[i], prefixes[p]))
+				return span_skip(tls->identities[i], prefixes[p].len);
+		}
+	}
+	return (struct span){ NULL, 0 };
 }
 
 /* Of the connector's mechanisms, those that helpers can serve. */
@@ -96,7 +116,7 @@ mechanisms_offered(const struct session *session)
 
 	if (!session_takes_clear_text(session))
 		offered &= ~mechanisms_that(offered, auth_mechanism_is_plain_text);
-	if (!session_binding(session, binding))
+	if (!session_channel_binding(session, binding))
 		offered &= ~mechanisms_that(offered, auth_mechanism_is_bound);
 	if (session_certificate_login(session).len == 0)
 		offered &= ~AUTH_BIT(AUTH_EXTERNAL);
@@ -257,14 +277,14 @@ auth_ask(struct session *session)
 		auth_step(&auth->ticket, buffer_span(&exchange->data));
 	} else {
 		struct auth_facts facts = {
-			.is_tls = session_is_tls(session),
+			.is_tls = session_tls(session) != NULL,
 			.allows_plain_text = session_takes_clear_text(session),
 			.external = session_certificate_login(session),
 		};
 
 		facts.has_binding =
 		    mechanisms_that(mechanisms_listed(session), auth_mechanism_is_bound) != 0 &&
-		    session_binding(session, facts.binding);
+		    session_channel_binding(session, facts.binding);
 		auth->is_started = true;
 		auth_start(session->server->environment.auth, &auth->ticket,
 			   exchange->mechanism, &facts, exchange->has_data,

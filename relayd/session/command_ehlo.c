@@ -24,7 +24,7 @@ static struct span
 hello_of(struct session *session)
 {
 	struct session_server *server = session->server;
-	struct span common = server->texts[session->connector].hello;
+	struct span common = server->texts[session->connector].hello[session_tls(session) != NULL];
 	struct buffer *line = &server->scratch, *out = &server->reply;
 	size_t last = common.len - 2;
 

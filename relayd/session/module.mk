@@ -21,7 +21,7 @@ relayd_libsession_a_SOURCES = \
 	%D%/session_private.h \
 	%D%/session_record.c \
 	%D%/session_server.c \
-	%D%/session_tls.h \
+	%D%/session_tls.c \
 	%D%/transaction.c
 
 EXTRA_DIST += docs/smtp.md

@@ -413,14 +413,61 @@ static const struct broken {
 		GRANT,
 		"relayd.conf:2: option 'user' takes one value; write for example "
 		"user = \"_relayd\"\n" },
-	{ "a section of a later release: tls",
+	{ "tls without a certificate, with paths and names that are none",
 		HOSTNAME
+		"tls \"a\" { }\n"
+		"tls \"b\" { certificate = \"cert.pem\" client-ca = \"ca.pem\" profile = \"old\" }\n"
+		"tls \"c\" { certificate = \"/c\" server-names = { \"*.*.example.com\" } }\n"
 		CONNECTOR
 		ROUTE
-		GRANT
-		"tls \"default\" { certificate = \"/x\" }\n",
-		"relayd.conf:5: section 'tls': not available in this release of "
-		"relayd; remove it\n" },
+		GRANT,
+		"relayd.conf:2: tls \"a\" has no certificate; write for example certificate = "
+		"\"/etc/relayd/tls/fullchain.pem\"\n"
+		"relayd.conf:3: option 'client-ca' of tls \"b\": 'ca.pem' is not an absolute "
+		"path; write one that begins with \"/\"\n"
+		"relayd.conf:3: option 'profile' of tls \"b\": 'old' is unknown; "
+		"write \"modern\" or \"intermediate\" or \"legacy\"\n"
+		"relayd.conf:3: option 'certificate' of tls \"b\": 'cert.pem' is not an absolute "
+		"path; write one that begins with \"/\"\n"
+		"relayd.conf:4: option 'server-names' of tls \"c\": '*.*.example.com' is not a "
+		"host name; write for example \"mx.example.com\" or \"*.example.com\"\n" },
+	{ "tls lists that do not belong together",
+		HOSTNAME
+		"tls \"a\" { certificate = { \"/rsa\", \"/ecdsa\" } key = \"/key\" }\n"
+		"tls \"b\" { certificate = { \"/rsa\", \"/ecdsa\" } ocsp-staple = \"/x\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: tls \"a\" names 2 certificates and 1 keys; write one key for each "
+		"certificate, in the same order, or remove 'key' if the keys are in the same "
+		"files\n"
+		"relayd.conf:3: tls \"b\" names 2 certificates and 1 staples; write one (or \"\") "
+		"for each certificate, in the same order, or remove 'ocsp-staple'\n" },
+	{ "a connector with TLS and no tls section",
+		HOSTNAME
+		"connector \"apps\" { bindings = \"127.0.0.1:2525\" tls = \"offered\" }\n"
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'tls' of connector \"apps\": 'offered' needs a "
+		"certificate, and there is no section tls; write tls \"default\" { certificate = "
+		"\"/etc/relayd/tls/fullchain.pem\"  key = \"/etc/relayd/tls/key.pem\" }\n" },
+	{ "tls sections that a connector cannot have",
+		HOSTNAME
+		"tls \"one\" { certificate = \"/c\" }\n"
+		"tls \"two\" { certificate = \"/c\" }\n"
+		"connector \"a\" { bindings = \"127.0.0.1:2525\" tls = \"implicit\" }\n"
+		"connector \"b\" { bindings = \"127.0.0.1:2526\" tls = \"required\"\n"
+		"    tls-section = \"tow\" }\n"
+		"connector \"c\" { bindings = \"127.0.0.1:2527\" tls-section = \"one\" }\n"
+		ROUTE
+		GRANT,
+		"relayd.conf:4: connector \"a\" has to say which of the 2 tls sections is its own; "
+		"write for example tls-section = \"one\", or call one of them \"default\"\n"
+		"relayd.conf:6: option 'tls-section' of connector \"b\": 'tow' is not the name of "
+		"a tls section; did you mean \"two\"?\n"
+		"relayd.conf:7: option 'tls-section' of connector \"c\": 'one' has no effect "
+		"without TLS; write tls = \"offered\" (or \"required\", \"implicit\"), or remove "
+		"it\n" },
 	{ "a pickup directory without its name",
 		HOSTNAME
 		CONNECTOR
@@ -478,16 +525,6 @@ static const struct broken {
 		"available in this release of relayd; remove it\n"
 		"relayd.conf:8: option 'xclient' of connector \"apps\": not "
 		"available in this release of relayd; remove it\n" },
-	{ "values of a connector of a later release",
-		HOSTNAME
-		ROUTE
-		GRANT
-		"connector \"apps\" {\n"
-		"    bindings = { \"127.0.0.1:2525\" }\n"
-		"    tls = \"offered\"\n"
-		"}\n",
-		"relayd.conf:6: option 'tls' of connector \"apps\": 'offered' is not "
-		"available in this release of relayd; write \"none\"\n" },
 	{ "options of a grant of a later release",
 		HOSTNAME
 		CONNECTOR
@@ -496,21 +533,15 @@ static const struct broken {
 		"    networks = { \"10.0.0.0/8\" }\n"
 		"    senders = { \"@example.com\" }\n"
 		"    recipients = { \"*\" }\n"
-		"    certificates = { \"dns:x\" }\n"
-		"    require-tls = true\n"
 		"    require = { \"spf\" }\n"
 		"    limits = { \"600 messages/hour\" }\n"
 		"    rewrite-sender = \"a@example.com\"\n"
 		"}\n",
-		"relayd.conf:8: option 'certificates' of grant \"billing\": not "
+		"relayd.conf:8: option 'require' of grant \"billing\": not "
 		"available in this release of relayd; remove it\n"
-		"relayd.conf:9: option 'require-tls' of grant \"billing\": not "
-		"available in this release of relayd; remove it\n"
-		"relayd.conf:10: option 'require' of grant \"billing\": not "
-		"available in this release of relayd; remove it\n"
-		"relayd.conf:11: option 'limits' of grant \"billing\": not available "
+		"relayd.conf:9: option 'limits' of grant \"billing\": not available "
 		"in this release of relayd; remove it\n"
-		"relayd.conf:12: option 'rewrite-sender' of grant \"billing\": not "
+		"relayd.conf:10: option 'rewrite-sender' of grant \"billing\": not "
 		"available in this release of relayd; remove it\n" },
 	{ "options of a route of a later release",
 		HOSTNAME
@@ -885,7 +916,8 @@ static const struct broken {
 		"    auth-mechanisms = { \"NTLM\" }\n"
 		"}\n",
 		"relayd.conf:6: option 'tls' of connector \"apps\": 'maybe' is "
-		"unknown; write \"none\"\n"
+		"unknown; write \"none\" or \"offered\" "
+		"or \"required\" or \"implicit\"\n"
 		"relayd.conf:7: option 'mode' of connector \"apps\": 'watch' is "
 		"unknown; write \"enforce\" or \"monitor\"\n"
 		"relayd.conf:8: option 'bare-newlines' of connector \"apps\": 'keep' "

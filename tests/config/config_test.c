@@ -734,6 +734,92 @@ END_TEST
 
 /* ---- Warnings ---- */
 
+static const char tls_text[] =
+    HOSTNAME
+    "tls \"default\" {\n"
+    "    certificate = { \"/c/rsa.pem\", \"/c/ecdsa.pem\" } key = { \"/c/rsa.key\", \"/c/ecdsa.key\" }\n"
+    "    ocsp-staple = { \"\", \"/c/ecdsa.der\" } server-names = \"*.Example.com\"\n"
+    "    client-ca = \"/c/ca.pem\" profile = \"modern\"\n"
+    "}\n"
+    "tls \"old\" { certificate = \"/c/both.pem\" profile = \"legacy\" }\n"
+    "connector \"apps\" { bindings = \"127.0.0.1:2525\" tls = \"offered\" }\n"
+    "connector \"printers\" { bindings = \"127.0.0.1:2526\" tls = \"implicit\" tls-section = \"old\" }\n"
+    "connector \"clear\" { bindings = \"127.0.0.1:2527\" }\n"
+    "grant \"certified\" { connectors = { \"apps\" } certificates = { \"dns:a.example.com\" }\n"
+    "    require-tls = true senders = \"*\" recipients = \"*\" }\n"
+    "grant \"other\" { connectors = \"printers\" networks = \"10.0.0.0/8\" senders = \"*\" recipients = \"*\" }\n"
+    ROUTE;
+
+START_TEST(tls_sections_arrive_at_their_connectors)
+{
+	struct settings *s = settings_of(tls_text);
+
+	ck_assert_uint_eq(s->tls_count, 2);
+	const struct tls_settings *tls = &s->tls[0];
+
+	ck_assert_str_eq(tls->name, "default");
+	ck_assert_int_eq(tls->profile, TLS_MODERN);
+	ck_assert_uint_eq(tls->pair_count, 2);
+	ck_assert_str_eq(tls->pairs[1].certificate, "/c/ecdsa.pem");
+	ck_assert_str_eq(tls->pairs[1].key, "/c/ecdsa.key");
+	ck_assert_ptr_null(tls->pairs[0].ocsp_staple);
+	ck_assert_str_eq(tls->pairs[1].ocsp_staple, "/c/ecdsa.der");
+	ck_assert_uint_eq(tls->server_name_count, 1);
+	ck_assert_str_eq(tls->server_names[0], "*.Example.com");
+	ck_assert_str_eq(tls->client_ca, "/c/ca.pem");
+	ck_assert_int_eq(s->tls[1].profile, TLS_LEGACY);
+	ck_assert_ptr_null(s->tls[1].pairs[0].key);
+	ck_assert_ptr_null(s->tls[1].client_ca);
+
+	ck_assert_int_eq(s->connectors[0].tls, TLS_OFFERED);
+	ck_assert_uint_eq(s->connectors[0].tls_section, 0);
+	ck_assert(s->connectors[0].wants_certificate);
+	ck_assert_int_eq(s->connectors[1].tls, TLS_IMPLICIT);
+	ck_assert_uint_eq(s->connectors[1].tls_section, 1);
+	ck_assert(!s->connectors[1].wants_certificate);
+	ck_assert_int_eq(s->connectors[2].tls, TLS_NONE);
+	ck_assert(s->source.grants[0].requires_tls);
+	settings_free(&s);
+}
+END_TEST
+
+static bool
+lint_says(const char *text, const char *words)
+{
+	struct settings *s = settings_of(text);
+
+	buffer_clear(&fixture.said);
+	settings_lint(s, INT64_C(1800000000000), hear, NULL);
+	settings_free(&s);
+	return strstr(buffer_text(&fixture.said), words) != NULL;
+}
+
+START_TEST(lint_tells_of_certificates_that_nobody_vouches_for)
+{
+	static const char without_ca[] =
+	    HOSTNAME "tls \"a\" { certificate = \"/c\" }\n"
+		     "connector \"apps\" { bindings = \"127.0.0.1:2525\" tls = \"offered\" }\n" ROUTE
+		     "grant \"g\" { certificates = { \"%s\" } senders = \"*\" recipients = \"*\" }\n";
+	static const char words[] = "names certificates that nobody vouches for; write client-ca";
+	static const char *const names[] = {
+		"cn:x",
+		"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	};
+
+	ck_assert(!lint_says(tls_text, words));
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct buffer text;
+
+		buffer_init(&text, 4096);
+		(void)buffer_printf(&text, without_ca, names[i]);
+		ck_assert_int_eq(lint_says(buffer_text(&text), words), i == 0);
+		buffer_reset(&text);
+	}
+	ck_assert(lint_says(HOSTNAME CONNECTOR ROUTE GRANT "tls \"a\" { certificate = \"/c\" }\n",
+			    "tls \"a\" is of no use: no connector has TLS"));
+}
+END_TEST
+
 START_TEST(lint_tells_what_deserves_a_look)
 {
 	static const char text[] =
@@ -959,6 +1045,8 @@ config_suite(void)
 	tcase_add_test(loaded, table_of_a_million_lines_loads_in_seconds);
 	tcase_add_test(loaded, sample_configurations_load);
 	tcase_add_test(loaded, lint_tells_what_deserves_a_look);
+	tcase_add_test(loaded, tls_sections_arrive_at_their_connectors);
+	tcase_add_test(loaded, lint_tells_of_certificates_that_nobody_vouches_for);
 	suite_add_tcase(suite, loaded);
 
 	tcase_add_test(values, size_is_read_in_powers_of_1024);

@@ -7,7 +7,8 @@ SYSTEM_TESTS += \
 	tests/dialogs/main_job_test.py \
 	tests/dialogs/pickup_test.py \
 	tests/dialogs/quickstart_test.py \
-	tests/dialogs/supervisor_test.py
+	tests/dialogs/supervisor_test.py \
+	tests/dialogs/tls_test.py
 EXTRA_DIST += \
 	tests/dialogs/bytes.dialog \
 	tests/dialogs/chunking.dialog \
