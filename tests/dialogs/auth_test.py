@@ -15,10 +15,12 @@ import shutil
 import signal
 import smtplib
 import socket
+import ssl
 import subprocess
 import time
 
 import harness
+import tls_test
 from harness import Client, Relayd, Skip, require, wait_until
 
 FROM, TO = "app@billing.example.com", "user@partner.example"
@@ -60,6 +62,7 @@ class AuthRelayd(Relayd):
     def __init__(self, workspace, *, sasl=None, mechanisms='"SCRAM-SHA-256", "PLAIN", "LOGIN"',
                  users='"billing"', ban='exempt = {{ "127.0.0.0/8" }}', hostname="relay.example.com",
                  **keywords):
+        keywords.setdefault("port", harness.free_port("0.0.0.0"))
         super().__init__(workspace, config="", **keywords)
         self.users = workspace.path / "users"
         sasl = sasl or f'users-file = "{self.users}"'
@@ -133,12 +136,12 @@ def hello(relayd, **keywords):
 class Scram:
     """The client's side of SCRAM (RFC 5802), for replies to be looked at."""
 
-    def __init__(self, user, password, digest="sha256"):
-        self.user, self.password, self.digest = user, password, digest
+    def __init__(self, user, password, digest="sha256", gs2="n,,"):
+        self.password, self.digest, self.gs2 = password, digest, gs2
         self.bare = f"n={user},r={secrets.token_hex(9)}"
 
     def first(self):
-        return b64("n,," + self.bare)
+        return b64(self.gs2 + self.bare)
 
     def final(self, server_first):
         self.server_first = base64.b64decode(server_first).decode()
@@ -147,7 +150,7 @@ class Scram:
         salted = hashlib.pbkdf2_hmac(self.digest, self.password.encode(),
                                      base64.b64decode(parts["s"]), int(parts["i"]))
         key = hmac.digest(salted, b"Client Key", self.digest)
-        without = f"c={b64('n,,')},r={parts['r']}"
+        without = f"c={b64(self.gs2)},r={parts['r']}"
         message = ",".join((self.bare, self.server_first, without)).encode()
         signature = hmac.digest(hashlib.new(self.digest, key).digest(), message, self.digest)
         proof = bytes(a ^ b for a, b in zip(key, signature))
@@ -156,9 +159,9 @@ class Scram:
         return b64(f"{without},p={b64(proof)}")
 
 
-def scram_login(client, user, password, digest="sha256", name="SCRAM-SHA-256"):
+def scram_login(client, user, password, digest="sha256", name="SCRAM-SHA-256", gs2="n,,"):
     """The last reply, and the exchange."""
-    scram = Scram(user, password, digest)
+    scram = Scram(user, password, digest, gs2)
     reply = client.command(f"AUTH {name} {scram.first()}")
     if not reply.startswith("334 "):
         return reply, scram
@@ -421,6 +424,59 @@ def passwords_in_clear_are_refused(workspace):
     relayd.reload()
     with hello(relayd, host=address) as client:
         client.expect(plain("billing", GOOD), "235")
+    relayd.stop()
+
+
+def tls_makes_more_possible(workspace):
+    address = own_address()
+    authority = tls_test.Authority(workspace)
+    pair = authority.issue("relay", f"DNS:relay.example.com,IP:{address}")
+    person = authority.issue("person", "email:billing@example.com,DNS:laptop.example.com")
+    nobody = authority.issue("nobody", "email:nobody@example.com")
+    relayd = started(
+        workspace, ban='failures = "unlimited"', mechanisms='"SCRAM-SHA-256-PLUS", "EXTERNAL", "SCRAM-SHA-256", "PLAIN"',
+        connector='tls = "offered"',
+        extra=tls_test.section("default", [pair], f'client-ca = "{authority.ca}"'))
+
+    def secure(client, certificate=None):
+        context = ssl.create_default_context(cafile=authority.ca)
+        if certificate is not None:
+            context.load_cert_chain(*certificate)
+        client.expect("STARTTLS", "220")
+        client.socket = context.wrap_socket(client.socket, server_hostname="relay.example.com")
+        return re.search(r"^250.AUTH (.*)$", client.expect("EHLO client.example", "250"),
+                         re.M).group(1)
+    with hello(relayd, host=address) as client:
+        client.expect(plain("billing", BAD), "538 5.7.11")
+        reply, _ = scram_login(client, "billing", GOOD)
+        assert reply.startswith("235")
+        offered = secure(client)  # which forgets the login
+        assert offered == "SCRAM-SHA-256-PLUS SCRAM-SHA-256 PLAIN", offered
+        client.expect(f"MAIL FROM:<{FROM}>", "530 5.7.0")
+        client.expect(plain("billing", GOOD), "235")
+        assert client.mail().startswith("250 2.0.0 Ok: queued")
+    wait_until(relayd.maildir, "the message in the Maildir")
+    assert "with ESMTPSA\n" in relayd.maildir()[0].read_text()
+    with hello(relayd, host=address) as client:  # bound or not, as RFC 5802 wants it
+        secure(client)
+        reply, _ = scram_login(client, "billing", GOOD, gs2="y,,")
+        assert reply.startswith("535 5.7.8 "), reply  # it could have bound, and was kept from it
+        reply, _ = scram_login(client, "billing", GOOD, name="SCRAM-SHA-256-PLUS")
+        assert reply.startswith("535 5.7.8 "), reply  # bound by name only
+    for certificate, wanted in ((person, "235"), (nobody, "235"), (None, "504")):
+        with hello(relayd, host=address) as client:
+            assert ("EXTERNAL" in secure(client, certificate)) == (certificate is not None)
+            client.expect("AUTH EXTERNAL =", wanted)
+            if certificate is not None:
+                client.expect(f"MAIL FROM:<{FROM}>", "250")
+                client.expect(f"RCPT TO:<{TO}>", "250" if certificate is person else "550 5.7.1")
+    with hello(relayd, host=address) as client:  # nobody else than it says
+        secure(client, person)
+        client.expect("AUTH EXTERNAL " + b64("boss@example.com"), "535 5.7.8")
+    relayd.user("disable", "billing")
+    with hello(relayd, host=address) as client:
+        secure(client, person)
+        client.expect("AUTH EXTERNAL =", "535 5.7.8")
     relayd.stop()
 
 
@@ -887,6 +943,7 @@ if __name__ == "__main__":
     harness.run(real_clients_log_in_with_the_users_file, real_clients_log_in_with_a_sasldb,
                 scram_works_byte_by_byte, every_mistake_has_its_reply,
                 nobody_logs_in_where_auth_is_not_offered, passwords_in_clear_are_refused,
+                tls_makes_more_possible,
                 helpers_hold_no_more_than_they_need, a_helper_that_dies_is_replaced,
                 a_helper_that_hangs_is_replaced, a_reload_keeps_what_goes_on,
                 users_change_without_a_reload, a_stranger_learns_nothing,
