@@ -214,7 +214,7 @@ tables_read(struct reader *reader)
 		{ "network", TABLE_NETWORK, IN_THIS_RELEASE },
 		{ "sender", TABLE_SENDER, IN_THIS_RELEASE },
 		{ "recipient", TABLE_RECIPIENT, IN_THIS_RELEASE },
-		{ "user", TABLE_USER, NOT_YET },
+		{ "user", TABLE_USER, IN_THIS_RELEASE },
 	};
 	struct policy_source *source = &reader->settings->source;
 	const struct section *sections =

@@ -12,6 +12,7 @@ relayd_libconfig_a_SOURCES = \
 	%D%/references.c \
 	%D%/route.c %D%/route_upstream.c \
 	%D%/reply.c \
+	%D%/sasl.c \
 	%D%/schema.c %D%/schema.h \
 	%D%/section.c \
 	%D%/sendmail_file.c %D%/sendmail_file.h \

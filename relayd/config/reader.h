@@ -44,6 +44,7 @@ struct reader {
 
 	/* the sections that they were read from */
 	struct section *connector_sections; /* one for each, but for the pickup directory's */
+	size_t connector_section_count;
 	struct section *grant_sections;
 	struct section *route_sections;
 };
@@ -151,6 +152,8 @@ void globals_read(struct reader *reader);
 void replies_read(struct reader *reader);
 void accepted_domains_read(struct reader *reader);
 void tables_read(struct reader *reader);
+void sasl_read(struct reader *reader);
+void auth_ban_read(struct reader *reader);
 void tls_read(struct reader *reader); /* before the connectors */
 void connectors_read(struct reader *reader);
 void pickup_read(struct reader *reader); /* after the connectors, whose last it adds */
@@ -168,6 +171,11 @@ void route_upstream_read(const struct section *section, struct route_settings *r
 void routes_check(struct reader *reader);
 void monitor_check(struct reader *reader);
 
+/* Mechanisms that the source of logins cannot serve; users that nobody could prove to be. */
+void auth_check(struct reader *reader);
+
+/* The mechanisms of a connector, in its order of preference. */
+void mechanisms_read(const struct section *section, struct session_settings *session);
 /* The tls section of a connector with this demand; complains where there is none for it. */
 size_t connector_tls_section(const struct section *section, enum tls_demand demand);
 

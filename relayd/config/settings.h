@@ -6,6 +6,7 @@
 #ifndef RELAYD_CONFIG_SETTINGS_H
 #define RELAYD_CONFIG_SETTINGS_H
 
+#include "auth/failures.h"
 #include "auth/settings.h"
 #include "delivery/delivery.h"
 #include "policy/policy.h"
@@ -37,7 +38,9 @@ struct settings {
 	size_t route_count;
 	struct queue_settings queue;
 	struct dns_settings dns;
-	struct auth_settings auth; /* sasl { } */
+	struct auth_settings auth; /* sasl { }; without one no users file, and "" for a realm */
+	struct auth_ban_settings auth_ban;
+	unsigned auth_mechanisms; /* AUTH_BITs that some connector offers; 0: no AUTH */
 	struct pickup_settings pickup;
 	int64_t audit_keep_ms; /* 0: for ever */
 };

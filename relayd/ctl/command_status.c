@@ -110,12 +110,35 @@ workers_print(const json_t *workers)
 }
 
 static void
+helpers_print(const json_t *helpers)
+{
+	static const char *const titles[] = { "AUTH HELPER", "POOL",  ">PROCESS",
+					      ">GENERATION", "STATE", ">RESTARTS" };
+	struct columns c;
+
+	columns_init(&c, titles, ARRAY_LEN(titles));
+	for (size_t i = 0; i < json_array_size(helpers); i++) {
+		const json_t *helper = json_array_get(helpers, i);
+
+		if (i == 0)
+			(void)putchar('\n');
+		cell_number_of(&c, helper, "slot");
+		columns_cell(&c, member_text(helper, "pool"));
+		cell_number_of(&c, helper, "pid");
+		cell_number_of(&c, helper, "generation");
+		columns_cell(&c, member_text(helper, "state"));
+		cell_number_of(&c, helper, "restarts");
+	}
+	columns_end(&c);
+}
+
+static void
 connectors_print(const json_t *connectors, uint64_t uptime_s)
 {
 	static const char *const titles[] = {
 		"CONNECTOR", "MODE",	   ">OPEN",	    ">SESSIONS", ">TURNED-AWAY", ">RELAYED",
 		">REFUSED",  ">DEFERRED", ">WOULD-REFUSE", ">MESSAGES", ">PER-SECOND",	 ">SIZE",
-		"LISTENS AT",
+		">LOGINS",   ">FAILED-LOGINS", "LISTENS AT",
 	};
 	struct columns c;
 
@@ -137,6 +160,8 @@ connectors_print(const json_t *connectors, uint64_t uptime_s)
 		cell_number_of(&c, connector, "messages");
 		cell_rate(&c, member_number(connector, "messages"), uptime_s);
 		columns_octets(&c, member_number(connector, "octets"));
+		cell_number_of(&c, connector, "logins");
+		cell_number_of(&c, connector, "logins_failed");
 		cell_list(&c, json_object_get(connector, "bindings"));
 	}
 	columns_end(&c);
@@ -289,6 +314,7 @@ status_print(const json_t *answer)
 
 	head_print(answer);
 	workers_print(json_object_get(answer, "workers"));
+	helpers_print(json_object_get(answer, "helpers"));
 	connectors_print(json_object_get(answer, "connectors"), uptime_s);
 	routes_print(json_object_get(answer, "routes"), uptime_s);
 	next_hops_print(json_object_get(answer, "routes"));

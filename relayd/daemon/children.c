@@ -123,6 +123,7 @@ inherited_close(const struct supervisor *supervisor, const int *kept, size_t kep
 	for (struct list *l = supervisor->children.next; l != &supervisor->children; l = l->next)
 		(void)close(LIST_OWNER(l, struct child, link)->channel.fd);
 	companions_close(supervisor);
+	helpers_forget(supervisor);
 	if (supervisor->control.fd != -1)
 		(void)close(supervisor->control.fd);
 	if (supervisor->signals.fd != -1)
@@ -153,6 +154,9 @@ child_become_worker(struct supervisor *supervisor, const struct child *child, in
 	size_t count = listeners_choose(supervisor, settings, child->index, fds);
 	char who[32];
 
+	struct auth_pool_helper *helpers;
+	size_t helper_count = helpers_inherit(child->generation, child->index, &helpers);
+
 	inherited_close(supervisor, fds, count);
 	signals_restore();
 	(void)snprintf(who, sizeof(who), "worker %u", child->index);
@@ -174,6 +178,9 @@ child_become_worker(struct supervisor *supervisor, const struct child *child, in
 		.listeners = fds,
 		.listener_count = count,
 		.channel = channel,
+		.helpers = helpers,
+		.helper_count = helper_count,
+		.auth_failures = supervisor->auth_failures,
 	};
 	exit(worker_run(&start));
 }
@@ -204,6 +211,16 @@ child_free(struct supervisor *supervisor, struct child *child)
 	free(child);
 }
 
+/* What follows the word came with it: one write of a few octets. */
+static void
+hung_take(struct child *child)
+{
+	struct worker_hung hung;
+
+	if (read(child->channel.fd, &hung, sizeof(hung)) == (ssize_t)sizeof(hung))
+		helper_is_hung(child->supervisor, child->generation, &hung);
+}
+
 static void
 channel_ready(struct loop_watch *watch, unsigned events)
 {
@@ -215,6 +232,8 @@ channel_ready(struct loop_watch *watch, unsigned events)
 	if (got == 1 && word == WORD_READY && child->state == CHILD_STARTING) {
 		child->state = CHILD_RUNNING;
 		supervisor_child_ready(child->supervisor, child);
+	} else if (got == 1 && word == WORD_HUNG) {
+		hung_take(child);
 	} else if (got == 0 || (got == -1 && errno != EAGAIN && errno != EINTR)) {
 		/* it is ending; its exit status comes with SIGCHLD */
 		loop_watch_remove(child->supervisor->loop, watch);

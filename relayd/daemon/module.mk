@@ -10,6 +10,7 @@ relayd_libdaemon_a_SOURCES = \
 	%D%/fetcher.c %D%/fetcher.h %D%/fetcher_companion.c %D%/token_reply.c %D%/token_reply.h \
 	%D%/pickup.c %D%/pickup.h %D%/pickup_companion.c \
 	%D%/nat_hint.c %D%/nat_hint.h \
+	%D%/helpers.c \
 	%D%/sandbox.c %D%/sandbox.h \
 	%D%/shared.c %D%/shared.h \
 	%D%/status.c \

@@ -33,6 +33,8 @@ connector_add(struct session_figures *to, struct session_figures *from, bool is_
 	ADD(to, from, would_refuse);
 	ADD(to, from, messages);
 	ADD(to, from, octets);
+	ADD(to, from, logins);
+	ADD(to, from, logins_failed);
 	ADD(to, from, tls_handshakes);
 	ADD(to, from, tls_resumed);
 	ADD(to, from, tls_failures);
@@ -164,6 +166,32 @@ workers_write(const struct supervisor *supervisor, struct json *j)
 }
 
 static void
+helpers_write(const struct supervisor *supervisor, struct json *j)
+{
+	json_array_begin(j, "helpers");
+	for (struct list *l = supervisor->generations.next; l != &supervisor->generations;
+	     l = l->next) {
+		const struct generation *generation = LIST_OWNER(l, struct generation, link);
+
+		for (unsigned i = 0; i < generation->helper_count; i++) {
+			const struct auth_seat *seat = &generation->helpers[i];
+
+			json_object_begin(j, NULL);
+			json_number(j, "slot", seat->number);
+			json_cstring(j, "pool", seat->is_slow ? "slow" : "fast");
+			json_number(j, "pid", seat->pid);
+			json_number(j, "generation", generation->number);
+			json_cstring(j, "state", generation->is_ending ? "ending" :
+						 seat->pid != 0	       ? "running" :
+									 "restarting");
+			json_number(j, "restarts", seat->restarts);
+			json_object_end(j);
+		}
+	}
+	json_array_end(j);
+}
+
+static void
 bindings_write(const struct connector_source *connector, struct json *j)
 {
 	json_array_begin(j, "bindings");
@@ -230,6 +258,8 @@ connectors_write(const struct settings *settings, struct worker_figures *total, 
 		NUMBER(j, figures, would_refuse);
 		NUMBER(j, figures, messages);
 		NUMBER(j, figures, octets);
+		NUMBER(j, figures, logins);
+		NUMBER(j, figures, logins_failed);
 		NUMBER(j, figures, tls_handshakes);
 		NUMBER(j, figures, tls_resumed);
 		NUMBER(j, figures, tls_failures);
@@ -434,6 +464,7 @@ status_write(const struct supervisor *supervisor, struct buffer *out)
 	json_object_begin(&j, NULL);
 	head_write(supervisor, &j);
 	workers_write(supervisor, &j);
+	helpers_write(supervisor, &j);
 	if (total.figures != NULL) {
 		struct worker_figures *sum = total.figures;
 

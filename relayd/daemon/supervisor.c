@@ -44,6 +44,7 @@ generation_free(struct supervisor *supervisor, struct generation *generation)
 	free(generation->shares);
 	token_board_free(&generation->tokens);
 	upstream_free(&generation->upstream);
+	helpers_free(generation);
 	tls_server_free(&generation->tls);
 	list_remove(&generation->link);
 	settings_free(&generation->settings);
@@ -70,6 +71,7 @@ generation_new(struct supervisor *supervisor, struct settings *settings, struct 
 {
 	struct generation *generation = memory_new(sizeof(*generation));
 
+	generation->supervisor = supervisor;
 	generation->settings = settings;
 	generation->shares =
 	    memory_new_array(settings->route_count, sizeof(*generation->shares));
@@ -84,12 +86,14 @@ generation_new(struct supervisor *supervisor, struct settings *settings, struct 
 	return NULL;
 }
 
-/* Nobody runs under it any more, and nobody will. */
-static void
+void
 generation_release(struct supervisor *supervisor, struct generation *generation)
 {
-	if (generation->children == 0 && generation != supervisor->current &&
-	    generation != supervisor->candidate)
+	if (generation->children > 0 || generation == supervisor->current ||
+	    generation == supervisor->candidate)
+		return;
+	helpers_stop(generation);
+	if (helpers_are_gone(generation))
 		generation_free(supervisor, generation);
 }
 
@@ -97,6 +101,8 @@ static bool
 generation_start(struct supervisor *supervisor, struct generation *generation,
 		 struct fault *fault)
 {
+	if (!helpers_start(supervisor, generation, fault))
+		return false;
 	for (unsigned index = 0; index < generation->settings->workers; index++) {
 		if (!child_start(supervisor, generation, index, fault))
 			return false;
@@ -178,6 +184,26 @@ children_kill(struct supervisor *supervisor)
 {
 	for (struct list *l = supervisor->children.next; l != &supervisor->children; l = l->next)
 		(void)kill(LIST_OWNER(l, struct child, link)->pid, SIGKILL);
+	helpers_kill(supervisor);
+}
+
+/* Workers first: they may need a helper to the end. */
+void
+supervisor_stop_go_on(struct supervisor *supervisor)
+{
+	bool are_gone = true;
+
+	if (!supervisor->is_stopping || !list_is_empty(&supervisor->children))
+		return;
+	for (struct list *l = supervisor->generations.next; l != &supervisor->generations;
+	     l = l->next) {
+		struct generation *generation = LIST_OWNER(l, struct generation, link);
+
+		helpers_stop(generation);
+		are_gone &= helpers_are_gone(generation);
+	}
+	if (are_gone)
+		loop_stop(supervisor->loop);
 }
 
 static void
@@ -204,8 +230,7 @@ stop_begin(struct supervisor *supervisor)
 	companions_stop(supervisor);
 	children_tell(supervisor, NULL, WORD_STOP);
 	loop_timer_set(supervisor->loop, &supervisor->stop_timer, STOP_GRACE_MS);
-	if (list_is_empty(&supervisor->children))
-		loop_stop(supervisor->loop);
+	supervisor_stop_go_on(supervisor);
 }
 
 /* ---- starting and changing over ---- */
@@ -348,14 +373,12 @@ supervisor_child_ended(struct supervisor *supervisor, struct child *child)
 	struct generation *generation = child->generation;
 
 	if (supervisor->is_stopping) {
-		if (list_is_empty(&supervisor->children))
-			loop_stop(supervisor->loop);
+		supervisor_stop_go_on(supervisor);
 		return;
 	}
 	if (generation == supervisor->candidate) {
 		candidate_fail(supervisor);
-		if (supervisor->is_stopping && list_is_empty(&supervisor->children))
-			loop_stop(supervisor->loop);
+		supervisor_stop_go_on(supervisor);
 		return;
 	}
 	if (generation == supervisor->current && child->state != CHILD_DRAINING)
@@ -472,6 +495,7 @@ signal_take(struct supervisor *supervisor, uint32_t number)
 	switch (number) {
 	case SIGCHLD:
 		children_reap(supervisor);
+		helpers_reap(supervisor);
 		break;
 	case SIGHUP:
 		buffer_init(&errors, ERRORS_OCTETS_MAX);
@@ -621,7 +645,8 @@ supervisor_build(struct supervisor *supervisor, struct settings *settings, struc
 	if (supervisor->limits == NULL)
 		fault_set(fault, "memory for the connection limits");
 	if (supervisor->audit == NULL || supervisor->shared == NULL ||
-	    supervisor->limits == NULL || supervisor->loop == NULL)
+	    supervisor->limits == NULL || supervisor->loop == NULL ||
+	    !helpers_prepare(supervisor, settings, fault))
 		return false;
 	loop_timer_set(supervisor->loop, &supervisor->ticket_timer, TLS_TICKET_LIFE_MS);
 	nat_watch_start(supervisor);
@@ -655,6 +680,10 @@ supervisor_tear_down(struct supervisor *supervisor)
 		audit_close(&supervisor->audit);
 	if (supervisor->limits != NULL)
 		connection_limits_free(&supervisor->limits);
+	auth_failures_free(&supervisor->auth_failures);
+	if (supervisor->auth_secret != NULL)
+		memory_wipe(supervisor->auth_secret, AUTH_SECRET_OCTETS);
+	free(supervisor->auth_secret);
 	shared_free(&supervisor->shared);
 	worker_figures_free(&supervisor->past);
 	share_set_reset(&supervisor->shares);

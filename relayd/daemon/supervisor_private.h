@@ -19,9 +19,23 @@
 /* Worker processes at once: the largest generation, and one that drains. */
 #define SLOTS (2 * WORKERS_MAX)
 
+/* An auth helper's place: the process changes, the channels stay. */
+struct auth_seat {
+	struct generation *generation;
+	unsigned number;
+	bool is_slow;	   /* for what may wait; auth/mechanism.h */
+	pid_t pid;	   /* 0: none runs now */
+	int (*channels)[2]; /* one for each worker of the generation: its end, the helper's */
+	int64_t started_ms;
+	int64_t delay_ms; /* before the next start */
+	unsigned restarts;
+	struct loop_timer timer; /* to start it again; when it is to end, to kill it */
+};
+
 /* One configuration that some worker still runs under. */
 struct generation {
 	struct list link;
+	struct supervisor *supervisor;
 	struct settings *settings;
 	struct tls_server *tls; /* NULL: no tls section */
 	struct upstream *upstream;   /* what its routes read from files */
@@ -29,6 +43,9 @@ struct generation {
 	struct route_share **shares; /* of its routes */
 	unsigned number;
 	unsigned children;
+	struct auth_seat *helpers;
+	unsigned helper_count;
+	bool is_ending; /* its helpers have been told to */
 };
 
 enum child_state {
@@ -75,6 +92,8 @@ struct supervisor {
 	struct audit *audit;
 	struct shared *shared;
 	struct connection_limits *limits;
+	struct auth_failures *auth_failures;
+	unsigned char *auth_secret; /* AUTH_SECRET_OCTETS */
 	struct tls_ticket_keys *ticket_keys; /* for all workers, across reloads */
 	struct share_set shares;
 	struct list generations; /* the last one is current, or wants to be */
@@ -130,6 +149,39 @@ void children_tell(struct supervisor *supervisor, const struct generation *gener
 bool children_are_ready(const struct supervisor *supervisor,
 			const struct generation *generation);
 
+/* ---- helpers.c ---- */
+
+/* Before anything is forked: what all helpers and workers share. */
+bool helpers_prepare(struct supervisor *supervisor, const struct settings *settings,
+		     struct fault *fault);
+
+/* Start the helpers that the generation's settings ask for; none where nobody may log in. */
+bool helpers_start(struct supervisor *supervisor, struct generation *generation,
+		   struct fault *fault);
+
+/* Tell them to end; who has not after a while is killed. Harmless to repeat. */
+void helpers_stop(struct generation *generation);
+
+/* Is none of them left? */
+bool helpers_are_gone(const struct generation *generation);
+void helpers_free(struct generation *generation);
+
+/* Collect every helper that ended. */
+void helpers_reap(struct supervisor *supervisor);
+
+void helpers_kill(struct supervisor *supervisor);
+
+/* A worker of the generation waits for a helper in vain. */
+void helper_is_hung(struct supervisor *supervisor, const struct generation *generation,
+		    const struct worker_hung *hung);
+
+/* In a new worker: its own channels, in *helpers, taken from those to be forgotten. */
+size_t helpers_inherit(const struct generation *generation, unsigned index,
+		       struct auth_pool_helper **helpers);
+
+/* In a new process that is no helper: close the channels that it has inherited, wipe secrets. */
+void helpers_forget(const struct supervisor *supervisor);
+
 /*
  * In a new process: whatever belongs to the supervisor alone is closed, and so are the sockets
  * but those that it keeps; signals are as in any program, but those of the terminal.
@@ -153,6 +205,12 @@ bool tokens_prepare(struct generation *generation, struct fault *fault);
 /* Takes the settings, also when it fails: NULL and *fault. */
 struct generation *generation_new(struct supervisor *supervisor, struct settings *settings,
 				  struct fault *fault);
+
+/* Its last worker or helper may be gone: free it then, unless it is to be used. */
+void generation_release(struct supervisor *supervisor, struct generation *generation);
+
+/* While stopping: whoever is no more needed ends; when nobody is left so do we. */
+void supervisor_stop_go_on(struct supervisor *supervisor);
 
 /* A child says that it serves; a child ended (the struct is about to go). */
 void supervisor_child_ready(struct supervisor *supervisor, struct child *child);

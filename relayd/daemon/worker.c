@@ -37,6 +37,7 @@ struct worker {
 	struct spool *spool;
 	struct login_client *login; /* NULL: no route logs in */
 	struct delivery *delivery;
+	struct auth_pool *auth;
 	struct session_server *server;
 	struct worker_listener *listeners;
 #ifdef FAULT_INJECTION
@@ -292,6 +293,39 @@ delivery_start(struct worker *worker, struct fault *fault)
 	return worker->delivery != NULL;
 }
 
+/* The supervisor kills it, if it still is that process, and starts another. */
+static void
+helper_hung(void *context, size_t helper, pid_t pid)
+{
+	const struct worker *worker = context;
+	const struct worker_hung hung = { .helper = (uint32_t)helper, .pid = pid };
+	char octets[1 + sizeof(hung)] = { WORD_HUNG };
+
+	memcpy(octets + 1, &hung, sizeof(hung));
+	if (write(worker->start->channel, octets, sizeof(octets)) != (ssize_t)sizeof(octets))
+		log_error(worker->log, "cannot tell the supervisor that a helper hangs");
+}
+
+static bool
+auth_start_pool(struct worker *worker, struct fault *fault)
+{
+	const struct worker_start *start = worker->start;
+	const struct auth_pool_settings settings = {
+		.helpers = start->helpers,
+		.helper_count = start->helper_count,
+		.method = worker->settings->auth.method,
+		.mechanisms = auth_settings_mechanisms(&worker->settings->auth),
+		.deadline_ms = AUTH_DEADLINE_MS,
+		.hung = helper_hung,
+		.context = worker,
+	};
+
+	if (start->helper_count == 0)
+		return true;
+	worker->auth = auth_pool_new(worker->loop, worker->log, &settings, fault);
+	return worker->auth != NULL;
+}
+
 static void
 session_start(struct worker *worker)
 {
@@ -310,6 +344,9 @@ session_start(struct worker *worker)
 		.slot = worker->start->slot,
 		.nat = &worker->start->figures->nat,
 		.session_serial = &worker->start->shared->session_serial,
+		.auth = worker->auth,
+		.auth_failures = worker->start->auth_failures,
+		.auth_ban = &settings->auth_ban,
 		.next = {
 			.route_choose = delivery_route_choose,
 			.state_initial = delivery_state_initial,
@@ -367,7 +404,8 @@ worker_build(struct worker *worker, struct fault *fault)
 	worker->audit = audit_open(settings->state_directory, worker->hash, worker->log, fault);
 	if (worker->audit == NULL)
 		return false;
-	if (!spool_start(worker, fault) || !delivery_start(worker, fault))
+	if (!spool_start(worker, fault) || !delivery_start(worker, fault) ||
+	    !auth_start_pool(worker, fault))
 		return false;
 	session_start(worker);
 	if (!channel_start(worker, fault) || !listeners_start(worker, fault))
@@ -388,6 +426,7 @@ worker_tear_down(struct worker *worker)
 {
 	if (worker->server != NULL)
 		session_server_free(&worker->server);
+	auth_pool_free(&worker->auth);
 	if (worker->delivery != NULL)
 		delivery_free(&worker->delivery);
 	login_client_free(&worker->login);

@@ -7,6 +7,7 @@
 #ifndef RELAYD_DAEMON_WORKER_H
 #define RELAYD_DAEMON_WORKER_H
 
+#include "auth/client.h"
 #include "config/settings.h"
 #include "daemon/shared.h"
 
@@ -17,6 +18,12 @@ enum worker_word {
 	WORD_STOP = 's',  /* supervisor: accept no more, end what can end now */
 	WORD_ADOPT = 'a', /* supervisor: a worker ended, its spool shard is free */
 	WORD_RETRY = 't', /* supervisor: try all that waits, now */
+	WORD_HUNG = 'h',  /* worker: an auth helper hangs; struct worker_hung follows */
+};
+
+struct worker_hung {
+	uint32_t helper;
+	int32_t pid;
 };
 
 #define WORKER_EXIT_OK	    0
@@ -36,6 +43,9 @@ struct worker_start {
 	const int *listeners; /* listening sockets, this worker's alone */
 	size_t listener_count;
 	int channel; /* to the supervisor */
+	const struct auth_pool_helper *helpers;
+	size_t helper_count; /* 0: nobody can log in */
+	struct auth_failures *auth_failures;
 };
 
 /* Run until told to stop; returns the process's exit status. */

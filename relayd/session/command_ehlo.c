@@ -25,14 +25,33 @@ hello_accept(struct session *session, struct span argument, bool is_esmtp)
 	return true;
 }
 
+/* What the connector says to everybody, and in front of its last line what is this one's. */
+static struct span
+hello_of(struct session *session)
+{
+	struct session_server *server = session->server;
+	struct span common = server->texts[session->connector].hello[session_tls(session) != NULL];
+	struct buffer *line = &server->scratch, *out = &server->reply;
+	size_t last = common.len - 2;
+
+	buffer_clear(line);
+	if (!session_auth_offer(session, line))
+		return common;
+	while (last > 0 && common.ptr[last - 1] != '\n')
+		last--;
+	buffer_clear(out);
+	(void)buffer_append(out, span_first(common, last));
+	(void)reply_append_line(out, 250, buffer_span(line), false);
+	(void)buffer_append(out, span_skip(common, last));
+	return buffer_span(out);
+}
+
 bool
 command_ehlo(struct session *session, struct span argument)
 {
 	if (!hello_accept(session, argument, true))
 		return false;
-	const struct connector_texts *texts = &session->server->texts[session->connector];
-
-	session_send(session, xclient_offer(session, texts->hello[session->tls != NULL]));
+	session_send(session, xclient_offer(session, hello_of(session)));
 	return true;
 }
 

@@ -62,6 +62,20 @@ destination_take(struct session *session, const struct xclient_argument *x)
 		    (x->known & XCLIENT_DESTPORT) != 0 ? x->destination.port : bound->port;
 }
 
+/* A login by AUTH was the host's own; one that an earlier XCLIENT told stays. */
+static void
+login_take(struct session *session, const struct xclient_argument *x)
+{
+	struct span login = xclient_span(&x->login);
+
+	if ((x->given & XCLIENT_LOGIN) == 0 && session->login != NULL &&
+	    strcmp(session->login->mechanism, "XCLIENT") == 0)
+		return;
+	session_login_forget(session);
+	if ((x->given & XCLIENT_LOGIN) != 0 && login.len > 0)
+		session_login_set(session, login, "XCLIENT");
+}
+
 static void
 introduction_take(struct session *session, const struct xclient_argument *x)
 {
@@ -81,7 +95,7 @@ introduction_take(struct session *session, const struct xclient_argument *x)
 	destination_take(session, x);
 	text_replace(&told->name, x, XCLIENT_NAME, &x->name);
 	text_replace(&told->helo, x, XCLIENT_HELO, &x->helo);
-	text_replace(&told->login, x, XCLIENT_LOGIN, &x->login);
+	login_take(session, x);
 }
 
 bool

@@ -87,6 +87,7 @@ received_make(const struct transaction *t)
 		.host = settings->hostname,
 		.is_esmtp = session->is_esmtp,
 		.is_smtputf8 = t->is_smtputf8,
+		.is_authenticated = session->login != NULL,
 		.is_tls = tls != NULL,
 		.cipher = span_of(tls == NULL ? NULL : tls->cipher),
 		.tls_version = span_of(tls == NULL ? NULL : tls->version),

@@ -9,6 +9,7 @@
 #define RELAYD_SESSION_SESSION_H
 
 #include "audit/audit.h"
+#include "auth/mechanism.h"
 #include "net/loop.h"
 #include "net/tls.h"
 #include "policy/policy.h"
@@ -17,6 +18,9 @@
 
 #include <stdatomic.h>
 
+struct auth_ban_settings;
+struct auth_failures;
+struct auth_pool;
 struct session_server;
 struct connection_limits; /* session/connection_limits.h */
 struct nat_sketch;	  /* session/nat_sketch.h */
@@ -45,6 +49,10 @@ struct session_settings {
 	int64_t inactivity_ms;
 	int64_t connection_ms;
 	bool hides_client; /* Received does not name the client */
+	bool auth_without_tls;	     /* passwords may come in clear */
+	uint32_t logon_failures_max; /* of a session; 0: no limit */
+	size_t auth_count;	     /* 0: no AUTH */
+	enum auth_mechanism auth[AUTH_MECHANISM_COUNT]; /* offered, in this order */
 };
 
 /* Figures of one connector, kept by one worker, read by others while it runs. */
@@ -58,6 +66,8 @@ struct session_figures {
 	_Atomic uint64_t would_refuse;
 	_Atomic uint64_t messages; /* accepted */
 	_Atomic uint64_t octets;   /* of accepted messages */
+	_Atomic uint64_t logins;
+	_Atomic uint64_t logins_failed;
 	_Atomic uint64_t tls_handshakes; /* that succeeded, resumed ones included */
 	_Atomic uint64_t tls_resumed;
 	_Atomic uint64_t tls_failures;
@@ -96,6 +106,9 @@ struct session_environment {
 	unsigned slot;				   /* this worker's, in limits */
 	struct nat_sketch *nat;			   /* this worker's; NULL: none */
 	_Atomic uint64_t *session_serial;	   /* shared by all workers; base/id.h */
+	struct auth_pool *auth;			   /* NULL: nobody can log in */
+	struct auth_failures *auth_failures;	   /* shared by all workers; NULL: not counted */
+	const struct auth_ban_settings *auth_ban;  /* with auth_failures */
 	struct session_next next;
 };
 

@@ -48,6 +48,7 @@ enum session_input {
 	INPUT_DATA,
 	INPUT_CHUNK,
 	INPUT_SKIP_CHUNK, /* a chunk that is refused, whose refusal follows it */
+	INPUT_AUTH,	  /* a line of an AUTH exchange */
 };
 
 /* Why nothing is read at the moment; several may hold. */
@@ -58,7 +59,17 @@ enum session_wait {
 	WAIT_OUTPUT = 8, /* the client does not take its replies */
 	WAIT_STARTTLS = 16,  /* our 220 leaves, then the handshake begins */
 	WAIT_HANDSHAKE = 32, /* it is under way; the stream reads, we do not */
+	WAIT_AUTH = 64,	     /* an auth helper thinks */
 };
+
+/* Who a session has logged in as. */
+struct session_login {
+	const char *mechanism;
+	size_t len;
+	char user[]; /* canonical */
+};
+
+struct session_auth; /* an AUTH exchange; command_auth.c */
 
 struct recipient {
 	struct address address;
@@ -114,7 +125,6 @@ struct introduction {
 	struct ip_endpoint xclient; /* the host that said XCLIENT */
 	struct xclient_text name;
 	struct xclient_text helo; /* goes before what EHLO says */
-	struct xclient_text login;
 };
 
 struct session {
@@ -143,11 +153,16 @@ struct session {
 	struct arena tls_arena;
 	char *held; /* a negative reply that waits in the tarpit */
 	size_t held_len;
+	struct session_auth *auth;   /* the exchange under way, or NULL */
+	struct session_login *login; /* or NULL: nobody */
+	uint32_t logon_failures;
+	enum reason farewell; /* ends the session behind the reply in the tarpit, or NONE */
 	size_t behind; /* octets received behind the command that is being run */
 	enum session_state state;
 	enum session_input input;
 	unsigned waits;		      /* of enum session_wait */
 	enum reply_id chunk_refusal;  /* said behind INPUT_SKIP_CHUNK */
+	enum reply_id line_refusal;   /* said behind INPUT_SKIP_LINE */
 	bool chunk_is_last;
 	bool skip_has_cr; /* INPUT_SKIP_LINE: the last octet was CR */
 	bool is_ending;	  /* its last words are written */
@@ -191,15 +206,6 @@ struct session_server {
 	bool drains_at_once;
 };
 
-/* The login that the session's mail is sent under; empty: nobody logged in. */
-static inline struct span
-session_login(const struct session *session)
-{
-	const struct introduction *told = session->introduction;
-
-	return told == NULL ? (struct span){ NULL, 0 } : xclient_span(&told->login);
-}
-
 /* --- session.c: the connection --- */
 
 extern const struct stream_events session_stream_events;
@@ -211,6 +217,12 @@ void session_greet(struct session *session);
 
 /* Send one whole reply; a negative one waits in the tarpit if there is one. */
 void session_send(struct session *session, struct span reply);
+
+/*
+ * The same, but not before delay_ms have passed. If farewell is set, the session ends behind
+ * it with the words of that reason.
+ */
+void session_send_late(struct session *session, struct span reply, int64_t delay_ms);
 
 /* Send an entry of the table. */
 void session_say(struct session *session, enum reply_id reply);
@@ -295,6 +307,34 @@ void session_record(struct session *session, const struct transaction *transacti
 
 void session_record_connect(struct session *session, enum reason reason, struct span reply,
 			    struct span detail);
+
+/*
+ * A login that succeeded (REASON_NONE) or not. user: as proved, or as claimed; may be empty.
+ * What failed also goes to the log, in words for fail2ban.
+ */
+void session_record_auth(struct session *session, struct span user, struct span mechanism,
+			 enum reason reason);
+
+/* --- command_auth.c --- */
+
+/* "AUTH PLAIN ...", appended; false when this session is offered nothing. */
+bool session_auth_offer(const struct session *session, struct buffer *line);
+
+/* The client's answer in an exchange, without CRLF. */
+void session_auth_line(struct session *session, struct span line);
+
+/* Give up the exchange, if there is one, without a reply. */
+void session_auth_end(struct session *session);
+
+/* Is the client's address banned for its failed logins? */
+bool session_is_banned(const struct session *session);
+
+/* Who is logged in; empty: nobody. */
+struct span session_user(const struct session *session);
+
+/* user is copied; mechanism lives for ever. */
+void session_login_set(struct session *session, struct span user, const char *mechanism);
+void session_login_forget(struct session *session);
 
 /* --- session_server.c --- */
 

@@ -219,6 +219,7 @@ session_free(struct session *session)
 {
 	struct session_server *server = session->server;
 
+	session_login_forget(session);
 	arena_reset(&session->tls_arena);
 	list_remove(&session->recorded);
 	list_remove(&session->link);
@@ -252,6 +253,7 @@ static void
 connection_give_back(struct session *session)
 {
 	loop_timer_cancel(session->server->environment.loop, &session->timer);
+	session_auth_end(session);
 	free(session->held);
 	session->held = NULL;
 	session->is_ending = true;
@@ -365,6 +367,8 @@ session_begin(struct session *session, bool spoke_early)
 		session_turn_away(session, reason, "too many connections");
 	else if (session->server->drains_at_once)
 		session_turn_away(session, REASON_SESSION_SHUTDOWN, "stopping");
+	else if (session_is_banned(session))
+		session_turn_away(session, REASON_AUTH_BANNED, "its logins failed too often");
 	else if (spoke_early && !session_awaits_tls(session))
 		session_turn_away(session, REASON_SESSION_EARLY_TALKER,
 				  "spoke before it was greeted");

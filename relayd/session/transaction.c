@@ -66,10 +66,10 @@ transaction_facts(const struct transaction *t)
 	return (struct facts){
 		.connector = t->session->connector,
 		.client = t->session->peer.ip,
+		.user = session_user(t->session),
 		.is_tls = tls != NULL,
 		.certificates = tls == NULL ? NULL : tls->identities,
 		.certificate_count = tls == NULL ? 0 : tls->identity_count,
-		.user = session_login(t->session),
 		.now_wall_ms = loop_wall_ms(t->server->environment.loop),
 		.sender = &t->sender,
 	};
@@ -384,6 +384,7 @@ envelope_make(struct transaction *t)
 		.envid = t->envid,
 		.client = client_text(t),
 		.connector = t->session->settings->name,
+		.login = text_copy(&t->arena, session_user(t->session)),
 		.ret = t->ret,
 		.body = facts->has_8bit ? BODY_8BITMIME : t->body,
 		.is_smtputf8 = t->is_smtputf8,

@@ -223,6 +223,72 @@ postlog   unix-dgram n - n - 1 postlogd
                            timeout=60)
 
 
+LOGIN, PASSWORD = "billing", "correct horse battery staple"
+
+LOGINS_CONFIG = """
+hostname  = "relay.example.com"
+state-dir = "{state}"
+workers   = {workers}
+{user}
+sasl {{ users-file = "{state}/../users" realm = "example.com" }}
+connector "apps" {{
+    bindings = {{ "127.0.0.1:{port}" }}
+    auth-mechanisms = {{ "PLAIN", "SCRAM-SHA-256" }}
+    max-connections-per-source = 100000
+}}
+grant "billing" {{ users = {{ "billing" }} senders = {{ "*" }} recipients = {{ "*" }} }}
+route "drop" {{ recipients = {{ "*" }} maildir = "{state}/maildir" }}
+"""
+
+
+def relayd_with_logins(workspace):
+    relayd = harness.Relayd(workspace, config=LOGINS_CONFIG)
+    subprocess.run([BUILD / "bin" / "relayctl", "-c", relayd.config_path, "user", "add", LOGIN],
+                   input=PASSWORD, text=True, check=True, capture_output=True)
+    relayd.start()
+    relayd.root = relayd.process.pid
+    return relayd
+
+
+def postfix_with_logins(workspace):
+    """smtpd with Cyrus in its process, over a sasldb (clear text, as Postfix' SCRAM wants it)."""
+    postfix = PostfixUnderTest(workspace, harness.free_port())
+    sasldb = workspace.path / "sasldb2"
+    subprocess.run([harness.require("saslpasswd2"), "-p", "-c", "-u", "example.com", "-f", sasldb,
+                    LOGIN], input=PASSWORD, text=True, check=True, capture_output=True)
+    shutil.chown(sasldb, "postfix")
+    (postfix.etc / "sasl").mkdir()
+    (postfix.etc / "sasl" / "smtpd.conf").write_text(
+        f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {sasldb}\n"
+        "mech_list: PLAIN SCRAM-SHA-256\n")
+    subprocess.run(["postconf", "-c", postfix.etc, "-e", "smtpd_sasl_auth_enable=yes",
+                    f"cyrus_sasl_config_path={postfix.etc}/sasl",
+                    "smtpd_sasl_local_domain=example.com"], check=True)
+    subprocess.run([postfix.postfix, "-c", postfix.etc, "reload"], capture_output=True, timeout=60)
+    harness.wait_until(postfix._answers, "Postfix to answer")
+    return postfix
+
+
+def logins(relay_name, tool, *, mechanism, count):
+    """Connect, EHLO, AUTH, QUIT, by 16 clients at once."""
+    workspace = harness.Workspace()
+    try:
+        relay = (relayd_with_logins if relay_name == "relayd" else postfix_with_logins)(workspace)
+
+        def log_in(times):
+            subprocess.run([BUILD / "tests" / "bench" / "logins", "-s", "16", "-u", LOGIN, "-p",
+                            PASSWORD, "-a", mechanism, "-n", str(times),
+                            f"127.0.0.1:{relay.port}"], check=True, stdout=subprocess.DEVNULL,
+                           timeout=LIMIT_S)
+        log_in(64)
+        with Measured(relay) as measured:
+            log_in(count)
+        relay.stop()
+        return {"per_second": count / measured.seconds, "cpu_ms": measured.cpu * 1000 / count}
+    finally:
+        workspace.close()
+
+
 class PostfixWithTls(PostfixUnderTest):
     """Its only port speaks TLS from the first octet."""
 
@@ -522,6 +588,11 @@ def workloads(quick):
                               tools=("fast",), count=2000 // scale),
         "refused": dict(run=refused, relays=("relayd", "postfix"), tools=("fast",),
                         count=20000 // scale),
+        "login-plain": dict(run=logins, relays=("relayd", "postfix"), tools=("fast",),
+                            mechanism="PLAIN", count=40000 // scale),
+        "login-scram": dict(run=logins, relays=("relayd", "postfix"), tools=("fast",),
+                            mechanism="SCRAM-SHA-256",
+                            count={"relayd": 20000 // scale, "postfix": 1000 // scale}),
         "idle": dict(run=idle, relays=("relayd",), tools=("fast",), sessions=10000 // scale),
         "slow-disk": dict(run=end_to_end, relays=("relayd",), tools=("fast",),
                           count=30000 // scale, keep=True, sessions=200, octets=OCTETS,

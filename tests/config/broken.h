@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* Configurations that are refused, and every word that is said of each. */
 /* clang-format off */
+#define AUTH_CONNECTOR(text)                                                             \
+	"connector \"apps\" { bindings = { \"127.0.0.1:2525\" } " text " }\n"
 static const struct broken {
 	const char *name;
 	const char *text;
@@ -466,22 +468,6 @@ static const struct broken {
 		"relayd.conf:7: option 'tls-section' of connector \"c\": 'one' has no effect "
 		"without TLS; write tls = \"offered\" (or \"required\", \"implicit\"), or remove "
 		"it\n" },
-	{ "a section of a later release: sasl",
-		HOSTNAME
-		CONNECTOR
-		ROUTE
-		GRANT
-		"sasl { method = \"sasldb\" }\n",
-		"relayd.conf:5: section 'sasl': not available in this release of "
-		"relayd; remove it\n" },
-	{ "a section of a later release: auth-ban",
-		HOSTNAME
-		CONNECTOR
-		ROUTE
-		GRANT
-		"auth-ban { failures = 10 }\n",
-		"relayd.conf:5: section 'auth-ban': not available in this release "
-		"of relayd; remove it\n" },
 	{ "a pickup directory without its name",
 		HOSTNAME
 		CONNECTOR
@@ -548,29 +534,9 @@ static const struct broken {
 		"connector \"apps\" {\n"
 		"    bindings = { \"127.0.0.1:2525\" }\n"
 		"    dnsbl = { \"zen.spamhaus.org\" }\n"
-		"    max-logon-failures = 3\n"
 		"}\n",
 		"relayd.conf:6: option 'dnsbl' of connector \"apps\": not available "
-		"in this release of relayd; remove it\n"
-		"relayd.conf:7: option 'max-logon-failures' of connector \"apps\": "
-		"not available in this release of relayd; remove it\n" },
-	{ "values of a connector of a later release",
-		HOSTNAME
-		ROUTE
-		GRANT
-		"connector \"apps\" {\n"
-		"    bindings = { \"127.0.0.1:2525\" }\n"
-		"    auth-mechanisms = { \"PLAIN\",\n"
-		"        \"SCRAM-SHA-256\" }\n"
-		"    auth-without-tls = true\n"
-		"}\n",
-		"relayd.conf:6: option 'auth-mechanisms' of connector \"apps\": "
-		"'PLAIN' is not available in this release of relayd; remove it\n"
-		"relayd.conf:7: option 'auth-mechanisms' of connector \"apps\": "
-		"'SCRAM-SHA-256' is not available in this release of relayd; "
-		"remove it\n"
-		"relayd.conf:8: option 'auth-without-tls' of connector \"apps\": "
-		"'true' is not available in this release of relayd; write \"false\"\n" },
+		"in this release of relayd; remove it\n" },
 	{ "an option of a grant of a later release",
 		HOSTNAME
 		CONNECTOR
@@ -679,18 +645,6 @@ static const struct broken {
 		"release of relayd; remove it\n"
 		"relayd.conf:9: option 'syslog' of audit: not available in this "
 		"release of relayd; remove it\n" },
-	{ "a table of a later release",
-		HOSTNAME
-		CONNECTOR
-		ROUTE
-		GRANT
-		"table \"t\" {\n"
-		"    type = \"user\"\n"
-		"    file = \"senders.txt\"\n"
-		"}\n",
-		"relayd.conf:6: option 'type' of table \"t\": 'user' is not "
-		"available in this release of relayd; write \"network\" or \"sender\" "
-		"or \"recipient\"\n" },
 	{ "an empty file",
 		"",
 		"relayd.conf: option 'hostname' is missing; write for example "
@@ -895,7 +849,7 @@ static const struct broken {
 		"    file = \"networks.txt\"\n"
 		"}\n",
 		"relayd.conf:6: option 'type' of table \"t\": 'address' is unknown; "
-		"write \"network\" or \"sender\" or \"recipient\"\n" },
+		"write \"network\" or \"sender\" or \"recipient\" or \"user\"\n" },
 	{ "a table whose file does not exist",
 		HOSTNAME
 		CONNECTOR
@@ -1112,7 +1066,129 @@ static const struct broken {
 		"relayd.conf:9: option 'hide-client' of connector \"apps\": "
 		"'perhaps' is neither true nor false; write one of them\n"
 		"relayd.conf:10: option 'auth-mechanisms' of connector \"apps\": "
-		"'NTLM' is unknown; remove it\n" },
+		"'NTLM' is never offered, because it protects nobody; write for example "
+		"\"PLAIN\", \"LOGIN\", \"SCRAM-SHA-256\"\n" },
+	{ "mechanisms without a source of logins",
+		HOSTNAME ROUTE GRANT
+		AUTH_CONNECTOR("auth-mechanisms = { \"PLAIN\", \"LOGIN\" }"),
+		"relayd.conf:4: option 'auth-mechanisms' of connector \"apps\": 'PLAIN' "
+		"needs to know where logins come from; add for example sasl { users-file = "
+		"\"/etc/relayd/users\" realm = \"example.com\" }\n" },
+	{ "mechanisms that are never offered, unknown, or twice there",
+		HOSTNAME ROUTE GRANT
+		"sasl { }\n"
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    auth-mechanisms = { \"digest-md5\",\n"
+		"        \"ANONYMOUS\",\n"
+		"        \"XOAUTH2\",\n"
+		"        \"plain\", \"PLAIN\" }\n"
+		"}\n",
+		"relayd.conf:7: option 'auth-mechanisms' of connector \"apps\": 'digest-md5' "
+		"is never offered, because it protects nobody; write for example \"PLAIN\", "
+		"\"LOGIN\", \"SCRAM-SHA-256\"\n"
+		"relayd.conf:8: option 'auth-mechanisms' of connector \"apps\": 'ANONYMOUS' "
+		"is never offered, because it protects nobody; write for example \"PLAIN\", "
+		"\"LOGIN\", \"SCRAM-SHA-256\"\n"
+		"relayd.conf:9: option 'auth-mechanisms' of connector \"apps\": 'XOAUTH2' "
+		"is not a mechanism that relayd knows; write for example \"PLAIN\", "
+		"\"LOGIN\", \"SCRAM-SHA-256\"\n"
+		"relayd.conf:10: option 'auth-mechanisms' of connector \"apps\": 'PLAIN' "
+		"stands twice; remove one\n" },
+	{ "mechanisms that the users file cannot serve",
+		HOSTNAME ROUTE GRANT
+		"sasl { method = \"users-file\" }\n"
+		AUTH_CONNECTOR("auth-mechanisms = { \"CRAM-MD5\", \"GSSAPI\" }"),
+		"relayd.conf:5: option 'auth-mechanisms' of connector \"apps\": 'CRAM-MD5' "
+		"needs passwords in clear text, which this source of logins does not have (see "
+		"method in section sasl); remove it\n"
+		"relayd.conf:5: option 'auth-mechanisms' of connector \"apps\": 'GSSAPI' needs "
+		"a key of Kerberos; name its file with keytab in section sasl\n" },
+	{ "SCRAM with saslauthd",
+		HOSTNAME ROUTE GRANT
+		"sasl { method = \"saslauthd\" }\n"
+		AUTH_CONNECTOR("auth-mechanisms = { \"PLAIN\", \"SCRAM-SHA-256\" }"),
+		"relayd.conf:5: option 'auth-mechanisms' of connector \"apps\": "
+		"'SCRAM-SHA-256' cannot work with saslauthd, which is told passwords and knows "
+		"none; write \"PLAIN\", \"LOGIN\"\n" },
+	{ "SCRAM over clear text that nobody asked for",
+		HOSTNAME ROUTE GRANT
+		"sasl { method = \"sasldb\" }\n"
+		AUTH_CONNECTOR("auth-mechanisms = { \"SCRAM-SHA-1\" }"),
+		"relayd.conf:5: option 'auth-mechanisms' of connector \"apps\": 'SCRAM-SHA-1' "
+		"makes keys from clear text with every try here, at 7 ms of CPU each; write "
+		"scram-from-clear = true in section sasl if that is meant, or remove it\n" },
+	{ "a source of logins with options of another",
+		HOSTNAME ROUTE GRANT CONNECTOR
+		"sasl {\n"
+		"    method = \"saslauthd\"\n"
+		"    users-file = \"/etc/relayd/users\"\n"
+		"    options = { \"sql_engine: pgsql\" }\n"
+		"    scram-from-clear = true\n"
+		"}\n",
+		"relayd.conf:7: option 'users-file' of sasl: '/etc/relayd/users' belongs to "
+		"method = \"users-file\", but the method is \"saslauthd\"; change the method, "
+		"or remove it\n"
+		"relayd.conf:8: option 'options' of sasl: 'sql_engine: pgsql' belongs to method "
+		"= \"auxprop\", but the method is \"saslauthd\"; change the method, or remove "
+		"it\n"
+		"relayd.conf:9: option 'scram-from-clear' of sasl: 'true' is about passwords in "
+		"clear text, which method \"saslauthd\" does not know; remove it\n" },
+	{ "a source of logins that is none",
+		HOSTNAME ROUTE GRANT CONNECTOR
+		"sasl {\n"
+		"    method = \"ldap\"\n"
+		"    realm = \"example com\"\n"
+		"    users-file = \"users\"\n"
+		"}\n",
+		"relayd.conf:6: option 'method' of sasl: 'ldap' is unknown; write "
+		"\"users-file\", \"sasldb\", \"saslauthd\" or \"auxprop\"\n"
+		"relayd.conf:7: option 'realm' of sasl: 'example com' is not a domain; write "
+		"for example \"example.com\"\n"
+		"relayd.conf:8: option 'users-file' of sasl: 'users' is not an absolute path; "
+		"write one that begins with \"/\"\n" },
+	{ "a plug-in without a name, and one that is unknown",
+		HOSTNAME ROUTE GRANT CONNECTOR
+		"sasl { method = \"auxprop\" options = { \"sql_engine\" } }\n",
+		"relayd.conf:5: option 'options' of sasl: 'sql_engine' is not an option of "
+		"Cyrus SASL's; write for example \"sql_engine: pgsql\"\n"
+		"relayd.conf:5: sasl has no plugin; write for example plugin = \"sql\"\n" },
+	{ "a folder in place of saslauthd's socket",
+		HOSTNAME ROUTE GRANT CONNECTOR
+		"sasl { method = \"saslauthd\" saslauthd-path = \"/tmp\" }\n",
+		"relayd.conf:5: option 'saslauthd-path' of sasl: '/tmp' is a directory; write "
+		"the name of the socket in it, \"/tmp/mux\"\n" },
+	{ "bans that cannot be",
+		HOSTNAME ROUTE GRANT CONNECTOR
+		"auth-ban {\n"
+		"    failures = 40000\n"
+		"    window = \"10\"\n"
+		"    duration = \"1ms\"\n"
+		"    exempt = { \"table:printers\" }\n"
+		"}\n",
+		"relayd.conf:6: option 'failures' of auth-ban: '40000' is out of range; write 1 "
+		"to 30000 or \"unlimited\"\n"
+		"relayd.conf:7: option 'window' of auth-ban: '10' has no unit; write \"10s\" for "
+		"seconds, or one of ms, s, m, h, d\n"
+		"relayd.conf:8: option 'duration' of auth-ban: '1ms' is out of range; write "
+		"\"1s\" to \"30d\"\n"
+		"relayd.conf:9: option 'exempt' of auth-ban: 'table:printers' is not an address, "
+		"prefix or range; write for example \"10.20.0.0/16\"\n" },
+	{ "users where nobody can log in",
+		HOSTNAME ROUTE CONNECTOR
+		"sasl { }\n"
+		"grant \"people\" { users = { \"billing\" } senders = { \"@example.com\" } "
+		"recipients = { \"*\" } }\n",
+		"relayd.conf:5: option 'users' of grant \"people\": 'billing' could never log "
+		"in: no connector offers AUTH; write for example auth-mechanisms = { \"PLAIN\", "
+		"\"LOGIN\", \"SCRAM-SHA-256\" } in a connector\n" },
+	{ "passwords in clear where nobody logs in",
+		HOSTNAME ROUTE GRANT
+		AUTH_CONNECTOR("auth-without-tls = true"),
+		"relayd.conf:4: option 'auth-without-tls' of connector \"apps\": 'true' says "
+		"how clients may log in, but the connector has no auth-mechanisms; write for "
+		"example auth-mechanisms = { \"PLAIN\", \"LOGIN\", \"SCRAM-SHA-256\" }, or "
+		"remove it\n" },
 	{ "an end of monitor mode without it",
 		HOSTNAME
 		ROUTE

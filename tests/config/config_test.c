@@ -478,6 +478,86 @@ START_TEST(every_option_of_this_release_arrives)
 }
 END_TEST
 
+static const char with_logins[] =
+    "hostname = relay.example.com\n"
+    "sasl { method = \"auxprop\" plugin = sql realm = Example.com scram-from-clear = true\n"
+    "       keytab = \"/etc/relayd/smtp.keytab\"\n"
+    "       options = { \"sql_engine: pgsql\", \"sql_select: select a from b where c = '%u'\" } }\n"
+    "auth-ban { failures = 5 window = \"1m\" duration = \"2h\" exempt = { \"10.0.0.0/8\" } }\n"
+    "connector \"apps\" {\n"
+    "    bindings = { \"127.0.0.1:2525\", \"192.0.2.1:25\" }\n"
+    "    auth-mechanisms = { \"scram-sha-256\", \"GSSAPI\", \"PLAIN\" }\n"
+    "    auth-without-tls = true max-logon-failures = unlimited\n"
+    "}\n"
+    "connector \"silent\" { bindings = { \"127.0.0.1:2526\" } }\n"
+    "grant \"people\" { users = { \"billing\", \"*@example.net\" } senders = { \"*\" }\n"
+    "    recipients = { \"*\" } }\n"
+    "route \"drop\" { recipients = { \"*\" } maildir = \"/var/mail/drop\" }\n";
+
+START_TEST(logins_arrive)
+{
+	struct settings *s = settings_of_bytes(with_logins, strlen(with_logins), false);
+
+	ck_assert_msg(s != NULL, "%s", buffer_text(&fixture.said));
+	ck_assert_int_eq(s->auth.method, AUTH_METHOD_AUXPROP);
+	ck_assert_str_eq(s->auth.auxprop_plugin, "sql");
+	ck_assert_str_eq(s->auth.realm, "Example.com");
+	assert_text(s->source.realm, "Example.com");
+	ck_assert_str_eq(s->auth.hostname, "relay.example.com");
+	ck_assert_str_eq(s->auth.keytab, "/etc/relayd/smtp.keytab");
+	ck_assert_ptr_null(s->auth.users_file);
+	ck_assert(s->auth.scram_from_clear);
+	ck_assert_uint_eq(s->auth.option_count, 2);
+	ck_assert_str_eq(s->auth.options[0].name, "sql_engine");
+	ck_assert_str_eq(s->auth.options[0].value, "pgsql");
+	ck_assert_str_eq(s->auth.options[1].value, "select a from b where c = '%u'");
+	ck_assert_uint_eq(s->auth_ban.failures, 5);
+	ck_assert_int_eq(s->auth_ban.window_ms, MINUTE_MS);
+	ck_assert_int_eq(s->auth_ban.duration_ms, 2 * HOUR_MS);
+	ck_assert_uint_eq(s->auth_ban.exempt_count, 1);
+	ck_assert_uint_eq(s->auth_mechanisms, AUTH_BIT(AUTH_SCRAM_SHA_256) |
+						  AUTH_BIT(AUTH_GSSAPI) | AUTH_BIT(AUTH_PLAIN));
+	ck_assert_uint_eq(s->connectors[0].auth_count, 3);
+	ck_assert_int_eq(s->connectors[0].auth[0], AUTH_SCRAM_SHA_256);
+	ck_assert_int_eq(s->connectors[0].auth[2], AUTH_PLAIN);
+	ck_assert(s->connectors[0].auth_without_tls);
+	ck_assert_uint_eq(s->connectors[0].logon_failures_max, 0);
+	ck_assert(s->source.connectors[0].can_authenticate);
+	ck_assert_uint_eq(s->connectors[1].auth_count, 0);
+	ck_assert_uint_eq(s->connectors[1].logon_failures_max, 3);
+	ck_assert(!s->source.connectors[1].can_authenticate);
+	settings_free(&s);
+}
+END_TEST
+
+START_TEST(logins_come_from_the_users_file_by_default)
+{
+	static const char text[] =
+	    "hostname = relay.example.com sasl { }\n"
+	    "connector \"a\" { bindings = { \"192.0.2.1:25\" } auth-mechanisms = { \"LOGIN\",\n"
+	    "    \"EXTERNAL\" } }\n"
+	    "connector \"b\" { bindings = { \"127.0.0.1:25\" } auth-mechanisms = { \"LOGIN\" } }\n"
+	    "route \"drop\" { recipients = { \"*\" } maildir = \"/var/mail/drop\" }\n"
+	    "grant \"g\" { users = { \"a\" } senders = { \"*\" } recipients = { \"*\" } }\n";
+	struct settings *s = settings_of_bytes(text, strlen(text), false);
+
+	ck_assert_msg(s != NULL, "%s", buffer_text(&fixture.said));
+	ck_assert_str_eq(s->auth.users_file, "/etc/relayd/users");
+	ck_assert_str_eq(s->auth.realm, "relay.example.com");
+	ck_assert_uint_eq(s->auth_ban.failures, 10);
+	ck_assert_int_eq(s->auth_ban.duration_ms, HOUR_MS);
+	buffer_clear(&fixture.said);
+	settings_lint(s, 0, hear, NULL);
+	const char *said = buffer_text(&fixture.said);
+
+	ck_assert_ptr_nonnull(strstr(said, "connector \"a\" offers LOGIN to clients of this very "
+					   "machine only"));
+	ck_assert_ptr_nonnull(strstr(said, "connector \"a\" offers EXTERNAL to nobody"));
+	ck_assert_ptr_null(strstr(said, "connector \"b\" offers"));
+	settings_free(&s);
+}
+END_TEST
+
 START_TEST(lines_are_those_where_a_section_begins)
 {
 	struct settings *s = settings_of_bytes(full, strlen(full), false);
@@ -976,6 +1056,8 @@ config_suite(void)
 	tcase_set_timeout(loaded, 60);
 	tcase_add_test(loaded, defaults_are_those_of_the_manual);
 	tcase_add_test(loaded, every_option_of_this_release_arrives);
+	tcase_add_test(loaded, logins_arrive);
+	tcase_add_test(loaded, logins_come_from_the_users_file_by_default);
 	tcase_add_test(loaded, lines_are_those_where_a_section_begins);
 	tcase_add_test(loaded, file_from_windows_is_read_alike);
 	tcase_add_test(loaded, included_files_keep_order_names_and_relative_paths);

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 # One target for each parser. Configured with --enable-fuzzing they are libFuzzer programs
 # (`make fuzzers`); otherwise replay.c feeds them their corpus in `make check`.
-FUZZ_LIBS = relayd/libauth.a relayd/libconfig.a relayd/libdelivery.a relayd/libsession.a relayd/libaudit.a \
+FUZZ_LIBS = relayd/libconfig.a relayd/libdelivery.a relayd/libsession.a relayd/libaudit.a relayd/libauth.a \
 	relayd/libpolicy.a relayd/libspool.a relayd/libnet.a relayd/libsmtp.a relayd/libbase.a \
 	$(CONFUSE_LIBS) $(UNBOUND_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SASL_LIBS) \
 	$(OPENSSL_LIBS)
