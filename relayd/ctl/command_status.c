@@ -146,7 +146,7 @@ static void
 routes_print(const json_t *routes, uint64_t uptime_s)
 {
 	static const char *const titles[] = {
-		"ROUTE",      ">WAITING", ">OLDEST", ">IN-FLIGHT",   ">DEAD",
+		"ROUTE",      ">WAITING", ">OLDEST", ">HELD",   ">IN-FLIGHT",   ">DEAD",
 		">DELIVERED", ">PER-SECOND", ">DEFERRED", ">FAILED", ">CONNECTIONS",
 	};
 	struct columns c;
@@ -160,6 +160,7 @@ routes_print(const json_t *routes, uint64_t uptime_s)
 		columns_cell(&c, member_text(route, "name"));
 		cell_number_of(&c, route, "waiting");
 		cell_age(&c, member_text(route, "oldest"));
+		cell_number_of(&c, route, "held");
 		cell_number_of(&c, route, "in_flight");
 		cell_number_of(&c, route, "dead");
 		cell_number_of(&c, route, "delivered");
@@ -263,7 +264,7 @@ const struct command command_status = {
 	.help = "usage: relayctl status [--json]\n"
 		"\n"
 		"Asks the running relayd. Counts are since its start, rates are means over that\n"
-		"time. OPEN, WAITING, IN-FLIGHT, DEAD and CONNECTIONS are as of now; OLDEST is the\n"
+		"time. OPEN, WAITING, HELD, IN-FLIGHT, DEAD and CONNECTIONS are as of now; OLDEST is the\n"
 		"age of the oldest message that waits.\n"
 		"\n"
 		"examples:\n"

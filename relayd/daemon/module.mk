@@ -2,9 +2,11 @@
 noinst_LIBRARIES += relayd/libdaemon.a
 relayd_libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 relayd_libdaemon_a_SOURCES = \
+	%D%/channel.c %D%/channel.h \
 	%D%/children.c \
 	%D%/control.c \
 	%D%/control_request.c %D%/control_request.h \
+	%D%/orders.c \
 	%D%/sandbox.c %D%/sandbox.h \
 	%D%/shared.c %D%/shared.h \
 	%D%/status.c \

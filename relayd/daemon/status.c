@@ -43,6 +43,7 @@ route_add(struct route_figures *to, struct route_figures *from, bool is_past)
 	if (is_past)
 		return;
 	ADD(to, from, waiting);
+	ADD(to, from, held);
 	ADD(to, from, in_flight);
 	ADD(to, from, dead);
 	ADD(to, from, connections_open);
@@ -195,6 +196,7 @@ routes_write(const struct settings *settings, struct worker_figures *total, stru
 		json_object_begin(j, NULL);
 		json_text(j, "name", settings->routes[i].name);
 		NUMBER(j, figures, waiting);
+		NUMBER(j, figures, held);
 		NUMBER(j, figures, in_flight);
 		NUMBER(j, figures, dead);
 		NUMBER(j, figures, delivered);

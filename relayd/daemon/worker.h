@@ -10,15 +10,6 @@
 #include "config/settings.h"
 #include "daemon/shared.h"
 
-/* What supervisor and worker say to each other over their socket pair, one octet each. */
-enum worker_word {
-	WORD_READY = 'r', /* worker: it serves */
-	WORD_DRAIN = 'd', /* supervisor: accept no more, let sessions end by themselves */
-	WORD_STOP = 's',  /* supervisor: accept no more, end what can end now */
-	WORD_ADOPT = 'a', /* supervisor: a worker ended, its spool shard is free */
-	WORD_RETRY = 't', /* supervisor: try all that waits, now */
-};
-
 #define WORKER_EXIT_OK	    0
 #define WORKER_EXIT_TROUBLE 3 /* it could not start; the log says why */
 
@@ -31,7 +22,7 @@ struct worker_start {
 	unsigned slot;	      /* in limits */
 	const int *listeners; /* listening sockets, this worker's alone */
 	size_t listener_count;
-	int channel; /* to the supervisor */
+	int channel; /* to the supervisor; daemon/channel.h */
 };
 
 /* Run until told to stop; returns the process's exit status. */
