@@ -292,8 +292,7 @@ look_done(void *context, struct span bytes, struct fault *fault)
 		 envelope_matches(operation, queued, &envelope))
 		message_take(operation, queued);
 	arena_reset(&arena);
-	if (!loop_timer_is_set(&operation->timer))
-		loop_timer_set(operation->delivery->environment.loop, &operation->timer, 0);
+	loop_work_add(operation->delivery->environment.loop, &operation->work, false);
 }
 
 static void
@@ -334,8 +333,7 @@ operations_forget(struct delivery *delivery, struct queued *queued)
 		if (look->queued == queued)
 			look_cancel(look);
 	}
-	if (!loop_timer_is_set(&operation->timer))
-		loop_timer_set(delivery->environment.loop, &operation->timer, 0);
+	loop_work_add(delivery->environment.loop, &operation->work, false);
 }
 
 /* ---- Going through the queue ---- */
@@ -384,7 +382,7 @@ operation_clear(struct operation *operation)
 {
 	while (!list_is_empty(&operation->looks))
 		look_cancel(LIST_OWNER(operation->looks.next, struct look, link));
-	loop_timer_cancel(operation->delivery->environment.loop, &operation->timer);
+	loop_work_cancel(&operation->work);
 	list_remove(&operation->cursor);
 	list_remove(&operation->end);
 	list_remove(&operation->link);
@@ -404,7 +402,7 @@ operation_finish(struct operation *operation)
 		struct operation *next =
 		    LIST_OWNER(delivery->operations.next, struct operation, link);
 
-		loop_timer_set(delivery->environment.loop, &next->timer, 0);
+		loop_work_add(delivery->environment.loop, &next->work, false);
 	}
 	operation->done(operation);
 }
@@ -426,9 +424,9 @@ slice_take(struct operation *operation)
 }
 
 static void
-operation_turn(struct loop_timer *timer)
+operation_turn(struct loop_work *work)
 {
-	struct operation *operation = LIST_OWNER(timer, struct operation, timer);
+	struct operation *operation = LIST_OWNER(work, struct operation, work);
 	struct delivery *delivery = operation->delivery;
 
 	if (!operation->has_begun)
@@ -442,7 +440,7 @@ operation_turn(struct loop_timer *timer)
 	}
 	routes_work(operation, false);
 	if (operation->look_count < LOOKS_MAX && operation->cursor.next != &operation->end)
-		loop_timer_set(delivery->environment.loop, &operation->timer, 0);
+		loop_work_add(delivery->environment.loop, &operation->work, false);
 }
 
 void
@@ -452,7 +450,7 @@ operation_begin(struct operation *operation, struct delivery *delivery)
 
 	assert(operation->selection != NULL && operation->done != NULL);
 	operation->delivery = delivery;
-	operation->timer.expired = operation_turn;
+	operation->work.run = operation_turn;
 	operation->is_touched = memory_new_array(delivery->environment.route_count,
 						 sizeof(*operation->is_touched));
 	list_init(&operation->link);
@@ -461,7 +459,7 @@ operation_begin(struct operation *operation, struct delivery *delivery)
 	list_init(&operation->looks);
 	list_append(&delivery->operations, &operation->link);
 	if (is_first)
-		loop_timer_set(delivery->environment.loop, &operation->timer, 0);
+		loop_work_add(delivery->environment.loop, &operation->work, false);
 }
 
 void

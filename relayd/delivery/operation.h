@@ -38,7 +38,7 @@ struct operation {
 	struct list end;    /* there, too: those behind it came later */
 	struct list looks;  /* envelopes that are being read */
 	size_t look_count;
-	struct loop_timer timer;
+	struct loop_work work;
 	bool *is_touched; /* for each route */
 	bool has_begun;
 };
