@@ -16,4 +16,4 @@ relayd_libdelivery_a_SOURCES = \
 	%D%/selection.c %D%/selection.h \
 	%D%/smtp_client.c %D%/smtp_client.h \
 	%D%/state.c %D%/state.h
-EXTRA_DIST += docs/delivery.md
+EXTRA_DIST += docs/delivery.md docs/queue.md
