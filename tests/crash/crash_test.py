@@ -92,10 +92,11 @@ def settle(daemon, hop, senders):
 
 
 def kill_daemon(daemon, hop):
-    """All of its processes, and start it again."""
-    pids = [daemon.process.pid, *daemon.worker_pids()]
+    """All of its processes, none of which sees another go, and start it again."""
+    pids = [*daemon.worker_pids(), daemon.process.pid]
 
     def kill():
+        daemon.process.send_signal(signal.SIGSTOP)
         for pid in pids:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
