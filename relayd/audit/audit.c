@@ -583,6 +583,24 @@ audit_auth(struct audit *audit, const struct audit_session *session, int64_t wal
 }
 
 void
+audit_operator(struct audit *audit, const struct audit_operator *operator)
+{
+	size_t start = audit->lines.len;
+	struct json j = record_begin(audit, "operator", operator->wall_ms);
+
+	string_if(&j, "id", operator->id);
+	json_cstring(&j, "action", operator->action);
+	json_number(&j, "uid", operator->uid);
+	json_text_if(&j, "user", operator->user);
+	string_if(&j, "result", operator->result);
+	if (operator->selection.len > 0)
+		json_encoded(&j, "selection", operator->selection);
+	if (operator->id == NULL)
+		json_number(&j, "count", (int64_t)operator->count);
+	record_end(audit, &j, start);
+}
+
+void
 audit_daemon(struct audit *audit, const char *event, int64_t wall_ms, bool succeeded,
 	     struct span detail)
 {

@@ -114,6 +114,23 @@ void audit_expire(struct audit *audit, const struct audit_delivery *delivery);
 void audit_auth(struct audit *audit, const struct audit_session *session, int64_t wall_ms,
 		enum reason reason);
 
+/*
+ * event "operator": somebody acted on the queue. One record for each message, with its id, and
+ * one for the whole, with the selection and how many messages there were.
+ */
+struct audit_operator {
+	const char *id; /* of the message; NULL: the whole */
+	int64_t wall_ms;
+	const char *action;	/* "hold", "remove" ... */
+	uint32_t uid;		/* who asked for it */
+	struct span user;	/* the account's name, or empty */
+	const char *result;	/* "done", or what it came to */
+	struct span selection;	/* of the whole: JSON */
+	uint64_t count;		/* of the whole: messages */
+};
+
+void audit_operator(struct audit *audit, const struct audit_operator *operator);
+
 /* events "start", "stop", "reload": of the daemon; detail may be empty. */
 void audit_daemon(struct audit *audit, const char *event, int64_t wall_ms, bool succeeded,
 		  struct span detail);

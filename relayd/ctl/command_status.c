@@ -171,7 +171,7 @@ static void
 routes_print(const json_t *routes, uint64_t uptime_s)
 {
 	static const char *const titles[] = {
-		"ROUTE",      ">WAITING", ">OLDEST", ">IN-FLIGHT",   ">DEAD",
+		"ROUTE",      ">WAITING", ">OLDEST", ">HELD",   ">IN-FLIGHT",   ">DEAD",
 		">DELIVERED", ">PER-SECOND", ">DEFERRED", ">FAILED", ">CONNECTIONS",
 	};
 	struct columns c;
@@ -185,6 +185,7 @@ routes_print(const json_t *routes, uint64_t uptime_s)
 		columns_cell(&c, member_text(route, "name"));
 		cell_number_of(&c, route, "waiting");
 		cell_age(&c, member_text(route, "oldest"));
+		cell_number_of(&c, route, "held");
 		cell_number_of(&c, route, "in_flight");
 		cell_number_of(&c, route, "dead");
 		cell_number_of(&c, route, "delivered");
@@ -361,7 +362,7 @@ const struct command command_status = {
 	.help = "usage: relayctl status [--json]\n"
 		"\n"
 		"Asks the running relayd. Counts are since its start, rates are means over that\n"
-		"time. OPEN, WAITING, IN-FLIGHT, DEAD and CONNECTIONS are as of now; OLDEST is the\n"
+		"time. OPEN, WAITING, HELD, IN-FLIGHT, DEAD and CONNECTIONS are as of now; OLDEST is the\n"
 		"age of the oldest message that waits. Next hops are shown that are left alone for\n"
 		"a while, with the reason and the time of the next try.\n"
 		"A hint names a client address that many\n"

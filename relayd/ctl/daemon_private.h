@@ -14,6 +14,10 @@
 int daemon_ask(struct relayctl *ctl, const char *question, int timeout_ms, struct buffer *line,
 	       json_t **answer);
 
+/* The same with a question that is JSON already. */
+int daemon_ask_json(struct relayctl *ctl, struct span question, int timeout_ms,
+		    struct buffer *line, json_t **answer);
+
 /* A member's text or number; empty or 0 when it is not there. */
 struct span member_text(const json_t *object, const char *key);
 uint64_t member_number(const json_t *object, const char *key);

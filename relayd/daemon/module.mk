@@ -11,6 +11,8 @@ relayd_libdaemon_a_SOURCES = \
 	%D%/pickup.c %D%/pickup.h %D%/pickup_companion.c \
 	%D%/nat_hint.c %D%/nat_hint.h \
 	%D%/helpers.c \
+	%D%/channel.c %D%/channel.h \
+	%D%/orders.c \
 	%D%/sandbox.c %D%/sandbox.h \
 	%D%/shared.c %D%/shared.h \
 	%D%/status.c \

@@ -62,6 +62,7 @@ route_add(struct route_figures *to, struct route_figures *from, bool is_past)
 	if (is_past)
 		return;
 	ADD(to, from, waiting);
+	ADD(to, from, held);
 	ADD(to, from, in_flight);
 	ADD(to, from, dead);
 	ADD(to, from, connections_open);
@@ -352,6 +353,7 @@ routes_write(const struct settings *settings, const struct token_board *tokens,
 		json_object_begin(j, NULL);
 		json_text(j, "name", settings->routes[i].name);
 		NUMBER(j, figures, waiting);
+		NUMBER(j, figures, held);
 		NUMBER(j, figures, in_flight);
 		NUMBER(j, figures, dead);
 		NUMBER(j, figures, delivered);

@@ -721,6 +721,7 @@ supervisor_run(struct settings *settings, const struct log *log, int ready_fd)
 	share_set_init(&supervisor->shares);
 	list_init(&supervisor->children);
 	list_init(&supervisor->control_clients);
+	list_init(&supervisor->orders);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		supervisor->seats[i] = (struct worker_seat){
 			.supervisor = supervisor,

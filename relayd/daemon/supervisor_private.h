@@ -7,6 +7,8 @@
 #include "config/settings.h"
 #include "daemon/companion.h"
 #include "daemon/nat_hint.h"
+#include "daemon/channel.h"
+#include "daemon/control_request.h"
 #include "daemon/shared.h"
 #include "daemon/worker.h"
 #include "delivery/share.h"
@@ -59,7 +61,7 @@ struct child {
 	struct supervisor *supervisor;
 	struct generation *generation;
 	struct worker_figures *figures;
-	struct loop_watch channel;
+	struct channel channel;
 	pid_t pid;
 	unsigned slot;	/* in the connection limits */
 	unsigned index; /* which of the generation's workers */
@@ -113,6 +115,8 @@ struct supervisor {
 	struct loop_timer certificates_timer;
 	struct loop_watch control;
 	struct list control_clients;
+	struct list orders; /* of operators, under way; orders.c */
+	uint64_t orders_made;
 	unsigned generations_made;
 	int64_t started_wall_ms;
 	int64_t started_ms;
@@ -229,6 +233,26 @@ void control_close(struct supervisor *supervisor);
 
 /* The reload under way ended; those who asked for it are told. */
 void control_reload_ended(struct supervisor *supervisor, bool succeeded, struct span errors);
+
+/* What became of an order that the client gave; the client is not told twice. */
+void control_order_ended(struct control_client *client, struct buffer *answer);
+
+/* ---- orders.c ---- */
+
+/*
+ * Pass an operator's wish on to the workers. NULL, and control_order_ended will be called for
+ * the client, maybe before this returns; or what to tell the client: nothing was begun.
+ */
+const char *order_begin(struct supervisor *supervisor, const struct control_request *request,
+			struct span line, uid_t uid, struct control_client *client);
+
+void orders_child_answered(struct supervisor *supervisor, const struct child *child,
+			   struct span cargo);
+void orders_child_ended(struct supervisor *supervisor, const struct child *child);
+
+/* The client is gone; its order is carried out all the same. */
+void orders_client_left(struct supervisor *supervisor, const struct control_client *client);
+void orders_drop(struct supervisor *supervisor);
 
 /* ---- status.c ---- */
 

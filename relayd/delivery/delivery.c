@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "delivery/courier.h"
 #include "delivery/delivery_private.h"
+#include "delivery/operation.h"
 #include "delivery/state.h"
 
 #include <assert.h>
@@ -51,11 +52,14 @@ has_state(const struct spool_message *message, size_t recipient_count)
 }
 
 static struct queued *
-message_enter(struct spool_message *message, const struct envelope *envelope)
+message_enter(struct delivery *delivery, struct spool_message *message,
+	      const struct envelope *envelope)
 {
 	struct queued *queued = queued_new(message, envelope->recipient_count);
 
 	queued->has_state = has_state(message, envelope->recipient_count);
+	queued->id = id_pack(envelope->id);
+	list_append(&delivery->messages, &queued->link);
 	spool_message_set_user(message, queued);
 	return queued;
 }
@@ -87,7 +91,7 @@ delivery_accepted(void *context, struct spool_message *message,
 		  const struct envelope *envelope)
 {
 	struct delivery *delivery = context;
-	struct queued *queued = message_enter(message, envelope);
+	struct queued *queued = message_enter(delivery, message, envelope);
 	struct job *job;
 
 	assert(envelope->recipient_count > 0);
@@ -117,6 +121,7 @@ state_take(struct delivery *delivery, struct queued *queued, struct span state,
 	if (delivery_state_read(state, read) == PARSE_OK &&
 	    read->recipient_count == queued->recipient_count) {
 		memcpy(queued->recipients, read->recipients, queued->recipient_count);
+		queued->flags = read->flags;
 		return;
 	}
 	if (state.len > 0)
@@ -166,7 +171,7 @@ static void
 found_enter(struct delivery *delivery, struct spool_message *message,
 	    struct envelope *envelope, struct span bytes)
 {
-	struct queued *queued = message_enter(message, envelope);
+	struct queued *queued = message_enter(delivery, message, envelope);
 	struct delivery_state state;
 
 	state_take(delivery, queued, bytes, &state);
@@ -288,6 +293,8 @@ delivery_new(const struct delivery_environment *environment, struct fault *fault
 	delivery->environment = *environment;
 	delivery->tuning = tuning_default;
 	delivery->wake.expired = delivery_woken;
+	list_init(&delivery->messages);
+	list_init(&delivery->operations);
 	delivery->wall_offset_ms =
 	    loop_wall_ms(environment->loop) - loop_now_ms(environment->loop);
 	buffer_init(&delivery->scratch, SMTP_CLIENT_SCRATCH_MAX);
@@ -307,35 +314,20 @@ delivery_new(const struct delivery_environment *environment, struct fault *fault
 	return delivery;
 }
 
-/* Take the job out of the schedule; its message, when that was its last, is left as it is. */
-static void
-job_leave(struct delivery *delivery, struct job *job)
-{
-	struct queued *queued = job->queued;
-
-	schedule_end(&job_dispatch(delivery, job)->schedule, job);
-	if (!queued_is_over(queued))
-		return;
-
-	struct spool_message *message = queued->message;
-
-	envelope_forget(delivery, queued);
-	queued_free(&queued);
-	spool_leave(&message);
-}
-
+/* Every message stays in the spool as it is. */
 static void
 messages_leave(struct delivery *delivery)
 {
-	for (size_t i = 0; i < delivery->environment.route_count; i++) {
-		struct schedule *schedule = &delivery->dispatches[i].schedule;
+	while (!list_is_empty(&delivery->messages)) {
+		struct queued *queued =
+		    LIST_OWNER(delivery->messages.next, struct queued, link);
+		struct spool_message *message = queued->message;
 
-		while (schedule->age.count > 0)
-			job_leave(delivery,
-				  schedule->age.entries[schedule->age.count - 1].job);
-		while (schedule->dead.count > 0)
-			job_leave(delivery,
-				  schedule->dead.entries[schedule->dead.count - 1].job);
+		for (struct job *job = &queued->first; job != NULL; job = job->next)
+			schedule_end(&job_dispatch(delivery, job)->schedule, job);
+		envelope_forget(delivery, queued);
+		queued_free(&queued);
+		spool_leave(&message);
 	}
 }
 
@@ -346,6 +338,7 @@ delivery_free(struct delivery **delivery)
 
 	if (ours == NULL)
 		return;
+	operations_halt(ours);
 	loop_timer_cancel(ours->environment.loop, &ours->wake);
 	loop_timer_cancel(ours->environment.loop, &ours->token_timer);
 	free(ours->token_numbers);

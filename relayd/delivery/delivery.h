@@ -95,6 +95,7 @@ struct hop_figures {
 struct route_figures {
 	_Atomic uint64_t waiting;	   /* messages: due now or later */
 	_Atomic uint64_t in_flight;	   /* messages */
+	_Atomic uint64_t held;		   /* messages, by an operator */
 	_Atomic uint64_t dead;		   /* messages with a dead recipient */
 	_Atomic uint64_t delivered;	   /* recipients, since the start */
 	_Atomic uint64_t deferred;
@@ -161,6 +162,8 @@ enum recipient_state {
 };
 
 struct delivery_state {
+	unsigned char flags; /* as they stand in the state area (state.h) */
+	bool is_held;	     /* by an operator */
 	uint32_t tries;
 	int64_t next_wall_ms;		  /* when a retry is due; 0: at once */
 	const unsigned char *recipients;  /* enum recipient_state each; borrowed */

@@ -26,6 +26,8 @@ struct delivery {
 	struct maildir_writer *maildir_writer; /* NULL: no route needs it */
 	struct smtp_client_environment clients;
 	struct buffer scratch;
+	struct list messages;	/* struct queued, all of them, as they came */
+	struct list operations; /* of operators; the first is under way (operation.h) */
 	size_t envelope_octets; /* of envelopes in memory */
 	int64_t wall_offset_ms; /* wall clock less monotonic clock, when we started */
 	struct loop_timer wake; /* dispatches wait for a turn of their own */

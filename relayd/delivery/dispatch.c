@@ -460,6 +460,7 @@ dispatch_figures_update(const struct dispatch *dispatch)
 	if (waiting > 0 && first != NULL)
 		oldest = spool_message_info(first->queued->message)->stored_wall_ms;
 	atomic_store_explicit(&figures->waiting, waiting, memory_order_relaxed);
+	atomic_store_explicit(&figures->held, schedule->held.count, memory_order_relaxed);
 	atomic_store_explicit(&figures->in_flight, schedule->active, memory_order_relaxed);
 	atomic_store_explicit(&figures->connections_open, dispatch->courier_count,
 			      memory_order_relaxed);
@@ -627,11 +628,17 @@ dispatch_drain(struct dispatch *dispatch)
 }
 
 void
+dispatch_hops_unpause(struct dispatch *dispatch)
+{
+	for (size_t i = 0; i < dispatch->hop_count; i++)
+		next_hop_unpause(&dispatch->hops[i]);
+}
+
+void
 dispatch_retry_now(struct dispatch *dispatch)
 {
 	schedule_wake_all(&dispatch->schedule, false);
-	for (size_t i = 0; i < dispatch->hop_count; i++)
-		next_hop_unpause(&dispatch->hops[i]);
+	dispatch_hops_unpause(dispatch);
 	dispatch_work(dispatch);
 }
 

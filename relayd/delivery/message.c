@@ -9,6 +9,7 @@
  */
 #include "delivery/delivery_private.h"
 #include "delivery/detour.h"
+#include "delivery/operation.h"
 #include "delivery/state.h"
 
 #include "base/memory.h"
@@ -260,6 +261,7 @@ head_write(const struct delivery *delivery, struct queued *queued, struct span r
 	}
 	state_head_set(&head, tries, next_wall_ms == INT64_MAX ? 0 : next_wall_ms,
 		       queued->recipient_count, reply);
+	state_head_flags_set(&head, queued->flags);
 	spool_state_write(queued->message, 0, (struct span){ head.bytes, head.len });
 }
 
@@ -355,6 +357,7 @@ message_end(struct delivery *delivery, struct queued *queued)
 {
 	struct spool_message *message = queued->message;
 
+	operations_forget(delivery, queued);
 	envelope_forget(delivery, queued);
 	queued_free(&queued);
 	spool_remove(&message);

@@ -10,12 +10,14 @@ relayd_libdelivery_a_SOURCES = \
 	%D%/maildir.c %D%/maildir.h \
 	%D%/message.c \
 	%D%/next_hop.c %D%/next_hop.h \
+	%D%/operation.c %D%/operation.h \
 	%D%/queued.c %D%/queued.h \
 	%D%/route.c %D%/route.h \
 	%D%/scheduler.c %D%/scheduler.h \
+	%D%/selection.c %D%/selection.h \
 	%D%/share.c %D%/share.h \
 	%D%/smtp_client.c %D%/smtp_client.h \
-	%D%/token.c %D%/token.h %D%/token_login.c %D%/token_login.h \
 	%D%/state.c %D%/state.h \
+	%D%/token.c %D%/token.h %D%/token_login.c %D%/token_login.h \
 	%D%/upstream.c %D%/upstream.h
-EXTRA_DIST += docs/delivery.md
+EXTRA_DIST += docs/delivery.md docs/queue.md

@@ -3,6 +3,7 @@
 #include "delivery/queued.h"
 
 #include "base/memory.h"
+#include "delivery/state.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@ queued_new(struct spool_message *message, size_t recipient_count)
 	struct queued *queued = memory_new(sizeof(*queued) + recipient_count);
 
 	queued->message = message;
+	list_init(&queued->link);
 	queued->recipient_count = (uint32_t)recipient_count;
 	memset(queued->recipients, RECIPIENT_WAITING, recipient_count);
 	return queued;
@@ -33,6 +35,7 @@ queued_free(struct queued **queued)
 		job = next;
 	}
 	assert((*queued)->first.place == JOB_NOWHERE);
+	list_remove(&(*queued)->link);
 	free((*queued)->envelope);
 	free(*queued);
 	*queued = NULL;
@@ -68,6 +71,12 @@ queued_is_over(const struct queued *queued)
 			return false;
 	}
 	return true;
+}
+
+bool
+queued_is_held(const struct queued *queued)
+{
+	return (queued->flags & STATE_HELD) != 0;
 }
 
 bool

@@ -13,6 +13,7 @@ enum job_place {
 	JOB_NOWHERE, /* new, or at its end */
 	JOB_READY,   /* may go now */
 	JOB_WAITING, /* for its time */
+	JOB_HELD,    /* by an operator, until it is released */
 	JOB_ACTIVE,  /* taken */
 	JOB_DEAD,    /* nobody left to deliver to, someone is dead */
 };
@@ -35,10 +36,14 @@ struct job {
 
 struct queued {
 	struct spool_message *message;
+	struct list link;	   /* in the delivery's messages */
+	uint64_t id;		   /* id_pack of the envelope's id */
 	struct envelope *envelope; /* NULL: to be read when it is needed */
 	uint32_t envelope_octets;  /* of memory */
 	uint32_t recipient_count;
-	bool has_state; /* the state area has the layout of state.h */
+	bool has_state;	     /* the state area has the layout of state.h */
+	bool is_looked_at;   /* an operation reads its envelope (operation.h) */
+	unsigned char flags; /* of enum state_flags, and what else stood there */
 	struct job first;
 	unsigned char recipients[]; /* enum recipient_state, or RECIPIENT_DEFERRED */
 };
@@ -54,6 +59,9 @@ struct job *queued_job(struct queued *queued, size_t route);
 
 /* Has nothing to be done for it any more? */
 bool queued_is_over(const struct queued *queued);
+
+/* Does an operator hold it? */
+bool queued_is_held(const struct queued *queued);
 
 /* Is someone at work on it? */
 bool queued_is_active(const struct queued *queued);

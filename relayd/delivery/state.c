@@ -46,6 +46,12 @@ state_head_set(struct state_head *head, uint32_t tries, int64_t next_wall_ms,
 	head->len = AT_REPLY + reply.len;
 }
 
+void
+state_head_flags_set(struct state_head *head, unsigned char flags)
+{
+	head->bytes[STATE_FLAGS_AT] = (char)flags;
+}
+
 bool
 state_initial_append(struct buffer *out, size_t recipient_count)
 {
@@ -70,7 +76,7 @@ delivery_state_read(struct span state, struct delivery_state *out)
 
 	if (state.len <= STATE_HEAD_OCTETS || state.len > SPOOL_STATE_MAX)
 		return PARSE_BAD;
-	if (state.ptr[0] != LAYOUT || state.ptr[1] != 0)
+	if (state.ptr[0] != LAYOUT)
 		return PARSE_BAD;
 
 	uint64_t reply_octets = number_get(state.ptr + AT_REPLY_LEN, 2);
@@ -81,6 +87,8 @@ delivery_state_read(struct span state, struct delivery_state *out)
 	    count != state.len - STATE_HEAD_OCTETS)
 		return PARSE_BAD;
 
+	read.flags = (unsigned char)state.ptr[STATE_FLAGS_AT];
+	read.is_held = (read.flags & STATE_HELD) != 0;
 	read.tries = (uint32_t)number_get(state.ptr + AT_TRIES, 4);
 	read.next_wall_ms = (int64_t)next_wall_ms;
 	read.recipients = (const unsigned char *)state.ptr + STATE_HEAD_OCTETS;

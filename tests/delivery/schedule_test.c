@@ -52,6 +52,14 @@ START_TEST(reads_the_state_that_it_writes)
 	ck_assert_int_eq(read.next_wall_ms, INT64_C(1790000000123));
 	ck_assert(span_equal(read.last_reply, span_of("450 4.2.1 later")));
 	ck_assert_uint_eq(read.recipients[1], RECIPIENT_DEAD);
+	ck_assert(!read.is_held);
+
+	/* flags of a later release are there to be kept */
+	state_head_flags_set(&head, 0x80 | STATE_HELD);
+	memcpy(state.ptr, head.bytes, head.len);
+	ck_assert_int_eq(delivery_state_read(buffer_span(&state), &read), PARSE_OK);
+	ck_assert(read.is_held);
+	ck_assert_uint_eq(read.flags, 0x80 | STATE_HELD);
 	buffer_reset(&state);
 }
 END_TEST
@@ -78,7 +86,7 @@ static const struct damage {
 	size_t at;
 	unsigned char value;
 } damages[] = {
-	{ 0, 0 },   { 0, 2 },   { 1, 1 },	       { 2, 201 },		 { 3, 1 },
+	{ 0, 0 },   { 0, 2 },   { 2, 201 },		 { 3, 1 },
 	{ 15, 255 }, { 16, 2 }, { STATE_HEAD_OCTETS, 3 }, { STATE_HEAD_OCTETS, 255 },
 };
 

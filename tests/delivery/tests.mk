@@ -20,6 +20,12 @@ tests_delivery_maildir_test_SOURCES = %D%/maildir_test.c $(delivery_bed)
 tests_delivery_maildir_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_delivery_maildir_test_LDADD = $(delivery_libs)
 
+check_PROGRAMS += tests/delivery/operation_test
+TESTS += tests/delivery/operation_test
+tests_delivery_operation_test_SOURCES = %D%/operation_test.c $(delivery_bed)
+tests_delivery_operation_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_delivery_operation_test_LDADD = $(delivery_libs)
+
 check_PROGRAMS += tests/delivery/sink_test
 TESTS += tests/delivery/sink_test
 tests_delivery_sink_test_SOURCES = %D%/sink_test.c $(delivery_bed)

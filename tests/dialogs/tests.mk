@@ -10,6 +10,7 @@ SYSTEM_TESTS += \
 	tests/dialogs/policy_test.py \
 	tests/dialogs/postfix_differential_test.py \
 	tests/dialogs/proxy_test.py \
+	tests/dialogs/queue_test.py \
 	tests/dialogs/quickstart_test.py \
 	tests/dialogs/supervisor_test.py \
 	tests/dialogs/tls_test.py \
