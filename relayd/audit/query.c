@@ -89,6 +89,8 @@ record_fill(const json_t *object, struct arena *arena, struct audit_record *reco
 		{ "peer", offsetof(struct audit_record, peer) },
 		{ "result", offsetof(struct audit_record, result) },
 		{ "next", offsetof(struct audit_record, next) },
+		{ "report", offsetof(struct audit_record, report) },
+		{ "report_to", offsetof(struct audit_record, report_to) },
 	};
 	const json_t *tls = json_object_get(object, "tls");
 	const json_t *auth = json_object_get(object, "auth");
@@ -189,7 +191,8 @@ id_matches(struct span wanted, const struct audit_record *record)
 	if (transaction.len == wanted.len) /* all of a transaction */
 		return span_equal(audit_id_transaction(record->id), transaction);
 	/* one recipient's attempt: its deliveries bear the transaction's id */
-	return span_equal(record->id, transaction) && record->next_hop.len > 0;
+	return span_equal(record->id, transaction) &&
+	       (record->next_hop.len > 0 || span_equal(record->event, span_of("bounce")));
 }
 
 /* ---- Filters ---- */

@@ -29,6 +29,7 @@ struct audit_record {
 	struct span grant_line; /* "relayd.conf:41" */
 	struct span reply, detail, policy;
 	struct span route, next_hop, peer, result, next;
+	struct span report, report_to; /* of event "bounce" */
 	int64_t queued_ms;
 	uint64_t tries;
 };

@@ -46,6 +46,8 @@ state_name(enum recipient_state state)
 	case RECIPIENT_WAITING: return "waiting";
 	case RECIPIENT_DELIVERED: return "delivered";
 	case RECIPIENT_DEAD: return "dead";
+	case RECIPIENT_OWED: return "delivered";
+	case RECIPIENT_FAILED: return "failed";
 	}
 	return "";
 }
@@ -138,7 +140,7 @@ message_is_wanted(const struct queue_filter *filter, const struct queued *messag
 
 struct totals {
 	uint64_t messages, octets, unreadable;
-	uint64_t recipients[RECIPIENT_DEAD + 1];
+	uint64_t recipients[RECIPIENT_FAILED + 1];
 	int64_t oldest_wall_ms; /* 0: none */
 };
 

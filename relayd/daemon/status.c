@@ -84,6 +84,7 @@ figures_add(const struct figures_of *to, const struct figures_of *from, bool is_
 					  is_past);
 		}
 	}
+	rates_merge(to->settings, to->figures->rates, from->settings, from->figures->rates);
 	spool_add(to->figures, from->figures, is_past);
 }
 
@@ -91,7 +92,7 @@ static struct worker_figures *
 figures_for(const struct settings *settings, struct fault *fault)
 {
 	return worker_figures_new(settings->source.connector_count, settings->route_count,
-				  fault);
+				  settings->source.grant_count, fault);
 }
 
 void
@@ -281,6 +282,7 @@ status_write(const struct supervisor *supervisor, struct buffer *out)
 		}
 		connectors_write(settings, sum, &j);
 		routes_write(settings, sum, &j);
+		rates_write(settings, sum->rates, &j);
 		spool_write(sum, &j);
 		worker_figures_free(&sum);
 	}

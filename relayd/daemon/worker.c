@@ -264,6 +264,9 @@ delivery_start(struct worker *worker, struct fault *fault)
 		.route_count = settings->route_count,
 		.queue = &settings->queue,
 		.figures = worker->start->figures->routes,
+		.policy = settings->policy,
+		.serial = &worker->start->shared->session_serial,
+		.rates = worker->start->figures->rates,
 	};
 
 	worker->delivery = delivery_new(&environment, fault);

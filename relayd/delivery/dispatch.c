@@ -91,6 +91,7 @@ dispatch_went_down(struct dispatch *dispatch)
 
 		if (job->queued->envelope != NULL)
 			delivery_park(dispatch->delivery, job);
+		bounce_settle(dispatch->delivery, job->queued);
 		message_rest(dispatch->delivery, job->queued);
 	}
 }
@@ -195,6 +196,8 @@ expired_bury(struct dispatch *dispatch)
 	struct schedule *schedule = &dispatch->schedule;
 
 	while (schedule->ready.count > 0 && dispatch->expiring_count < EXPIRING_MAX &&
+	       !bounces_are_full(dispatch->delivery) &&
+	       !bounces_are_stuck(dispatch->delivery) &&
 	       delivery_is_expired(dispatch->delivery, schedule->ready.entries[0].job))
 		errand_start(dispatch, schedule_take(schedule), expired_conclude,
 			     &dispatch->expiring_count);
@@ -208,7 +211,8 @@ dispatch_job_take(struct dispatch *dispatch)
 	struct delivery *delivery = dispatch->delivery;
 	int64_t now_ms = loop_now_ms(delivery->environment.loop);
 
-	if (delivery->is_draining || now_ms < dispatch->next_send_ms)
+	if (delivery->is_draining || now_ms < dispatch->next_send_ms ||
+	    bounces_are_full(delivery))
 		return NULL;
 
 	struct job *job = schedule_take(&dispatch->schedule);

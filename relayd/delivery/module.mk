@@ -2,6 +2,7 @@
 noinst_LIBRARIES += relayd/libdelivery.a
 relayd_libdelivery_a_SOURCES = \
 	%D%/body_source.c %D%/body_source.h \
+	%D%/bounce.c %D%/bounce.h \
 	%D%/courier.c %D%/courier.h \
 	%D%/delivery.c %D%/delivery.h %D%/delivery_private.h \
 	%D%/dispatch.c %D%/dispatch.h \
@@ -10,6 +11,9 @@ relayd_libdelivery_a_SOURCES = \
 	%D%/message.c \
 	%D%/next_hop.c %D%/next_hop.h \
 	%D%/queued.c %D%/queued.h \
+	%D%/rates.c %D%/rates.h \
+	%D%/report.c %D%/report.h \
+	%D%/rewrite.c %D%/rewrite.h \
 	%D%/route.c %D%/route.h \
 	%D%/scheduler.c %D%/scheduler.h \
 	%D%/smtp_client.c %D%/smtp_client.h \

@@ -145,7 +145,7 @@ sender_compose(const struct smtp_client *client, const struct handover *handover
 	struct buffer *out = client->environment->scratch;
 
 	buffer_append_text(out, "MAIL FROM:<");
-	buffer_append(out, envelope->sender);
+	buffer_append(out, handover->sender);
 	buffer_append_text(out, ">");
 	if (offers & EHLO_SIZE)
 		buffer_printf(out, " SIZE=%llu",
@@ -601,6 +601,7 @@ body_begin(struct smtp_client *client)
 	client->state = CLIENT_BODY;
 	dot_stuff_init(&client->stuff);
 	body_source_start(&client->body, client->now.handover->message, body_arrived);
+	body_source_rewrite(&client->body, &client->now.handover->rewriting);
 	block_wait(client);
 	body_continue(client);
 }
@@ -869,6 +870,7 @@ smtp_client_give(struct smtp_client *client, struct handover *handover)
 	};
 	client->needs_reset = false;
 	client->transactions++;
+	handover->is_notify_passed = (client->ehlo.offers & EHLO_DSN) != 0;
 	commands_write(client, progress);
 	if (client->state == CLIENT_IDLE)
 		envelope_begin(client);

@@ -8,6 +8,8 @@
  */
 #include "session/session_private.h"
 
+#include "base/clock.h"
+
 #include <assert.h>
 
 #define LOCAL_HOPS_MAX 5 /* Received fields of our own; Exchange's MaxLocalHopCount */
@@ -58,10 +60,97 @@ content_store(struct transaction *t, struct span bytes)
 		session_wait(t->session, WAIT_SPOOL);
 }
 
+/*
+ * The fields that every message must have (RFC 5322 s.3.6) and that this one lacks, Message-ID
+ * should the other be there. Where the header is none nobody knows where they would belong.
+ */
+static void
+header_complete(struct transaction *t)
+{
+	const struct session *session = t->session;
+	struct buffer *out = &session->server->scratch;
+
+	if (t->header.is_malformed || t->header.is_too_big)
+		return;
+	buffer_clear(out);
+	if (t->header.counts[HEADER_MESSAGE_ID] == 0) {
+		(void)buffer_printf(out, "<%s@" SPAN_FMT ">", t->id,
+				    SPAN_ARG(session->settings->hostname));
+		t->given_message_id = arena_copy(&t->arena, buffer_span(out));
+		buffer_clear(out);
+		(void)buffer_printf(out, "Message-ID: " SPAN_FMT "\r\n",
+				    SPAN_ARG(t->given_message_id));
+	}
+	if (t->header.counts[HEADER_DATE] == 0) {
+		(void)buffer_append_text(out, "Date: ");
+		(void)clock_rfc5322(loop_wall_ms(session->server->environment.loop), out);
+		(void)buffer_append_text(out, "\r\n");
+	}
+	if (out->len > 0)
+		content_store(t, buffer_span(out));
+}
+
+/* What belongs to the header; a CR at the end may belong to the empty line and is held. */
+static void
+header_store(struct transaction *t, struct span bytes)
+{
+	if (bytes.len > 0 && bytes.ptr[bytes.len - 1] == '\r') {
+		t->holds_cr = true;
+		bytes.len--;
+	}
+	if (bytes.len > 0) {
+		t->header_ends_line = bytes.ptr[bytes.len - 1] == '\n';
+		content_store(t, bytes);
+	}
+}
+
+/* The CR that was held, if one was. */
+static void
+cr_release(struct transaction *t)
+{
+	static const struct span cr = SPAN_LITERAL("\r");
+
+	if (t->holds_cr)
+		content_store(t, cr);
+	t->holds_cr = false;
+}
+
+/* The header ends in the octets-th of these bytes: what it lacks goes before the empty line. */
+static void
+header_end_store(struct transaction *t, struct span bytes, size_t octets)
+{
+	size_t line = octets;
+
+	if (line > 0 && bytes.ptr[line - 1] == '\n')
+		line--;
+	if (line > 0 && bytes.ptr[line - 1] == '\r')
+		line--;
+	header_store(t, span_first(bytes, line));
+	header_complete(t);
+	cr_release(t);
+	content_store(t, span_skip(bytes, line));
+}
+
+void
+content_complete_header(struct transaction *t)
+{
+	static const struct span crlf = SPAN_LITERAL("\r\n");
+
+	if (!t->has_content || !t->wants_header || t->draft == NULL)
+		return;
+	cr_release(t);
+	if (t->header.octets > 0 && !t->header_ends_line)
+		content_store(t, crlf);
+	header_complete(t);
+}
+
 static void
 content_add(struct transaction *t, struct span bytes)
 {
-	if (t->wants_header)
+	bool is_header = t->wants_header;
+	size_t before = t->header.octets;
+
+	if (is_header)
 		t->wants_header = header_block_add(&t->header, bytes);
 	if (t->is_too_big)
 		return;
@@ -70,7 +159,18 @@ content_add(struct transaction *t, struct span bytes)
 		content_drop(t);
 		return;
 	}
-	content_store(t, bytes);
+	if (!is_header) {
+		content_store(t, bytes);
+	} else if (!t->wants_header) {
+		size_t octets = t->header.octets - before;
+
+		if (octets > 1 || bytes.ptr[0] != '\n') /* the CR held is no empty line's */
+			cr_release(t);
+		header_end_store(t, bytes, octets);
+	} else {
+		cr_release(t);
+		header_store(t, bytes);
+	}
 }
 
 /* Our Received field; it names a recipient only when there is no other (RFC 5321 s.7.6). */
@@ -224,6 +324,17 @@ header_is_too_big(const struct transaction *t)
 		t->header.octets > t->session->settings->header_octets_max);
 }
 
+/* The recipient that it was delivered to before; NULL: none. */
+static const struct recipient *
+delivered_find(const struct transaction *t)
+{
+	for (uint32_t i = 0; i < t->recipient_count; i++) {
+		if (header_block_was_delivered_to(&t->header, t->recipients[i].address.text))
+			return &t->recipients[i];
+	}
+	return NULL;
+}
+
 enum reason
 content_judge(const struct transaction *t, struct buffer *detail)
 {
@@ -256,6 +367,13 @@ content_judge(const struct transaction *t, struct buffer *detail)
 	if (hops > settings->hops_max || t->header.own_hops > LOCAL_HOPS_MAX) {
 		(void)buffer_printf(detail, "%u Received fields, %u of them ours", hops,
 				    t->header.own_hops);
+		return REASON_MESSAGE_LOOP;
+	}
+	const struct recipient *delivered = delivered_find(t);
+
+	if (delivered != NULL) {
+		(void)buffer_printf(detail, "Delivered-To: " SPAN_FMT,
+				    SPAN_ARG(delivered->address.text));
 		return REASON_MESSAGE_LOOP;
 	}
 	return REASON_NONE;

@@ -44,7 +44,7 @@ START_TEST(reads_the_state_that_it_writes)
 	for (size_t i = 0; i < 3; i++)
 		ck_assert_uint_eq(read.recipients[i], RECIPIENT_WAITING);
 
-	state_head_set(&head, 77, INT64_C(1790000000123), 3, span_of("450 4.2.1 later"));
+	state_head_set(&head, 0, 77, INT64_C(1790000000123), 3, span_of("450 4.2.1 later"));
 	memcpy(state.ptr, head.bytes, head.len);
 	state.ptr[STATE_HEAD_OCTETS + 1] = RECIPIENT_DEAD;
 	ck_assert_int_eq(delivery_state_read(buffer_span(&state), &read), PARSE_OK);
@@ -65,7 +65,7 @@ START_TEST(cuts_a_long_reply)
 
 	memset(reply, 'x', sizeof(reply));
 	state_make(&state, 1);
-	state_head_set(&head, 1, 1, 1, (struct span){ reply, sizeof(reply) });
+	state_head_set(&head, 0, 1, 1, 1, (struct span){ reply, sizeof(reply) });
 	ck_assert_uint_le(head.len, STATE_HEAD_OCTETS);
 	memcpy(state.ptr, head.bytes, head.len);
 	ck_assert_int_eq(delivery_state_read(buffer_span(&state), &read), PARSE_OK);
@@ -269,7 +269,8 @@ END_TEST
 START_TEST(waits_longer_with_each_try_and_not_all_at_once)
 {
 	static const int64_t retry_ms[] = { 1000, 10000, 100000 };
-	const struct queue_settings queue = { retry_ms, ARRAY_LEN(retry_ms), 0 };
+	const struct queue_settings queue = { .retry_ms = retry_ms,
+					      .retry_count = ARRAY_LEN(retry_ms) };
 	int64_t least = INT64_MAX;
 	int64_t most = 0;
 
@@ -307,7 +308,14 @@ START_TEST(gives_each_route_of_a_message_one_job)
 	ck_assert_uint_eq(second->route, 3);
 	ck_assert(queued_is_over(queued));
 	ck_assert(!queued_is_active(queued));
-	ck_assert(queued_is_all(queued, RECIPIENT_WAITING));
+	ck_assert(!message_is_done(queued));
+	memset(queued->recipients, RECIPIENT_FAILED, 4);
+	queued->recipients[1] = RECIPIENT_DELIVERED;
+	ck_assert(message_is_done(queued));
+	queued->recipients[2] = RECIPIENT_DEAD;
+	ck_assert(!message_is_done(queued));
+	queued->recipients[2] = RECIPIENT_OWED;
+	ck_assert(!message_is_done(queued));
 	queued_free(&queued);
 	ck_assert_ptr_null(queued);
 }
