@@ -2,7 +2,6 @@
 /* Checks of values that name or describe something else; see reader.h. */
 #include "config/reader.h"
 #include "config/value.h"
-#include "delivery/rewrite.h"
 
 static const char table_prefix[] = "table:";
 

@@ -505,8 +505,7 @@ recipient_finish(struct bounce *bounce, const struct outcome *outcome)
 		break;
 	case REPORT_DELAYED:
 		queued->flags |= STATE_WARNED;
-		if (queued->has_state)
-			state_flags_write(queued->message, queued->flags);
+		message_flags_write(queued);
 		return;
 	}
 	if (queued->has_state) {

@@ -68,6 +68,9 @@ void message_rest(struct delivery *delivery, struct queued *queued);
 /* Delivered to all: remove it. Its jobs must be over. */
 void message_end(struct delivery *delivery, struct queued *queued);
 
+/* Write down the message's flags alone. */
+void message_flags_write(const struct queued *queued);
+
 /* Where and how a handover was carried out. */
 struct handover_place {
 	struct span next_hop;

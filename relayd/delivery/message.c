@@ -345,6 +345,15 @@ head_write(const struct delivery *delivery, struct queued *queued, struct span r
 	spool_state_write(queued->message, 0, (struct span){ head.bytes, head.len });
 }
 
+void
+message_flags_write(const struct queued *queued)
+{
+	const char octet = (char)queued->flags;
+
+	if (queued->has_state)
+		spool_state_write(queued->message, STATE_FLAGS_AT, (struct span){ &octet, 1 });
+}
+
 /* The recipients that the handover brought to an end; all others stand as they stood. */
 static void
 recipients_write(const struct queued *queued, const struct handover *handover)

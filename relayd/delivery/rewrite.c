@@ -326,21 +326,6 @@ struct rewrite_table {
 	size_t count;
 };
 
-enum parse_status
-sender_map_parse(struct span text, struct span *from, struct span *to)
-{
-	static const struct span sign = SPAN_LITERAL(" = ");
-
-	for (size_t i = 0; i + sign.len <= text.len; i++) {
-		if (!span_starts_fold(span_skip(text, i), sign))
-			continue;
-		*from = span_trim(span_first(text, i));
-		*to = span_trim(span_skip(text, i + sign.len));
-		return from->len > 0 && to->len > 0 ? PARSE_OK : PARSE_BAD;
-	}
-	return PARSE_BAD;
-}
-
 /* The configuration has looked at the entries; one that is bad all the same maps nothing. */
 static void
 grant_rewrite_read(struct grant_rewrite *rewrite, const struct grant_source *grant)

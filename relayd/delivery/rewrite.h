@@ -64,7 +64,4 @@ void rewrite_table_free(struct rewrite_table **table);
 struct rewriting rewrite_find(const struct rewrite_table *table, struct span grant,
 			      struct span sender);
 
-/* "root@localhost = ops@example.com": both sides; the left one is a pattern. */
-enum parse_status sender_map_parse(struct span text, struct span *from, struct span *to);
-
 #endif

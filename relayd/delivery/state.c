@@ -5,7 +5,6 @@
 #include <assert.h>
 
 #define LAYOUT	       1
-#define AT_FLAGS       1
 #define AT_REPLY_LEN   2
 #define AT_TRIES       4
 #define AT_NEXT	       8
@@ -38,7 +37,7 @@ state_head_set(struct state_head *head, unsigned flags, uint32_t tries,
 
 	memset(head->bytes, 0, sizeof(head->bytes));
 	head->bytes[0] = LAYOUT;
-	number_put(head->bytes + AT_FLAGS, 1, flags);
+	number_put(head->bytes + STATE_FLAGS_AT, 1, flags);
 	number_put(head->bytes + AT_REPLY_LEN, 2, reply.len);
 	number_put(head->bytes + AT_TRIES, 4, tries);
 	number_put(head->bytes + AT_NEXT, 8, (uint64_t)next_wall_ms);
@@ -65,15 +64,6 @@ state_initial_append(struct buffer *out, size_t recipient_count)
 	return true;
 }
 
-void
-state_flags_write(struct spool_message *message, unsigned flags)
-{
-	char octet;
-
-	number_put(&octet, 1, flags);
-	spool_state_write(message, AT_FLAGS, (struct span){ &octet, 1 });
-}
-
 static bool
 recipient_state_is_known(unsigned char state)
 {
@@ -98,7 +88,7 @@ delivery_state_read(struct span state, struct delivery_state *out)
 	    count != state.len - STATE_HEAD_OCTETS)
 		return PARSE_BAD;
 
-	read.flags = (unsigned char)state.ptr[AT_FLAGS];
+	read.flags = (unsigned char)state.ptr[STATE_FLAGS_AT];
 	read.tries = (uint32_t)number_get(state.ptr + AT_TRIES, 4);
 	read.next_wall_ms = (int64_t)next_wall_ms;
 	read.recipients = (const unsigned char *)state.ptr + STATE_HEAD_OCTETS;

@@ -37,7 +37,6 @@ struct state_head {
 void state_head_set(struct state_head *head, unsigned flags, uint32_t tries,
 		    int64_t next_wall_ms, size_t recipient_count, struct span reply);
 
-/* Write the flags alone. */
-void state_flags_write(struct spool_message *message, unsigned flags);
+#define STATE_FLAGS_AT 1 /* octet of the flags */
 
 #endif

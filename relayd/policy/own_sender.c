@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: ISC */
-/* How closely a grant names a sender: whether a report may go to it (docs/delivery.md). */
+/*
+ * Senders and their grant: how closely it names one (whether a report may go to it, see
+ * docs/delivery.md), and its map of senders.
+ */
 #include "policy/policy_private.h"
 
 struct hold_search {
@@ -45,4 +48,19 @@ bool
 policy_has_accepted_domains(const struct policy *policy)
 {
 	return policy->domain_count > 0;
+}
+
+enum parse_status
+sender_map_parse(struct span text, struct span *from, struct span *to)
+{
+	static const struct span sign = SPAN_LITERAL(" = ");
+
+	for (size_t i = 0; i + sign.len <= text.len; i++) {
+		if (!span_starts_fold(span_skip(text, i), sign))
+			continue;
+		*from = span_trim(span_first(text, i));
+		*to = span_trim(span_skip(text, i + sign.len));
+		return from->len > 0 && to->len > 0 ? PARSE_OK : PARSE_BAD;
+	}
+	return PARSE_BAD;
 }

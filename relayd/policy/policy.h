@@ -313,6 +313,9 @@ enum sender_hold policy_sender_hold(const struct policy *policy, size_t grant,
 /* Eight bytes as 16 hex digits and a NUL: changes whenever the policy means something else. */
 void policy_hash(const struct policy *policy, char out[17]);
 
+/* "root@localhost = ops@example.com" of a sender-map: both sides; the left is a pattern. */
+enum parse_status sender_map_parse(struct span text, struct span *from, struct span *to);
+
 /* ---- Patterns, shared with the choice of routes ---- */
 
 struct pattern_set;

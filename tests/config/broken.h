@@ -511,7 +511,6 @@ static const struct broken {
 		"    require-tls = true\n"
 		"    require = { \"spf\" }\n"
 		"    limits = { \"600 messages/hour\" }\n"
-		"    rewrite-sender = \"a@example.com\"\n"
 		"}\n",
 		"relayd.conf:8: option 'users' of grant \"billing\": not available "
 		"in this release of relayd; remove it\n"
@@ -522,9 +521,7 @@ static const struct broken {
 		"relayd.conf:11: option 'require' of grant \"billing\": not "
 		"available in this release of relayd; remove it\n"
 		"relayd.conf:12: option 'limits' of grant \"billing\": not available "
-		"in this release of relayd; remove it\n"
-		"relayd.conf:13: option 'rewrite-sender' of grant \"billing\": not "
-		"available in this release of relayd; remove it\n" },
+		"in this release of relayd; remove it\n" },
 	{ "options of a route of a later release",
 		HOSTNAME
 		CONNECTOR
@@ -544,19 +541,46 @@ static const struct broken {
 		"this release of relayd; remove it\n"
 		"relayd.conf:9: option 'cut-through' of route \"other\": not "
 		"available in this release of relayd; remove it\n" },
-	{ "options of the queue of a later release",
+	{ "addresses of reports that are none",
 		HOSTNAME
 		CONNECTOR
 		ROUTE
 		GRANT
 		"queue {\n"
-		"    warn-after = \"4h\"\n"
-		"    bounce-from = \"a@example.com\"\n"
+		"    warn-after = \"soon\"\n"
+		"    bounce-from = \"the postmaster\"\n"
+		"    undeliverable = \"drop\"\n"
 		"}\n",
-		"relayd.conf:6: option 'warn-after' of queue: not available in "
-		"this release of relayd; remove it\n"
-		"relayd.conf:7: option 'bounce-from' of queue: not available in "
-		"this release of relayd; remove it\n" },
+		"relayd.conf:6: option 'warn-after' of queue: 'soon' is not a duration; "
+		"write for example \"5s\", \"10m\", \"1h\" or \"5d\"\n"
+		"relayd.conf:7: option 'bounce-from' of queue: 'the postmaster' is not an "
+		"address; write for example \"postmaster@example.com\"\n"
+		"relayd.conf:8: option 'undeliverable' of queue: 'drop' is unknown; write "
+		"\"keep\" or \"postmaster\"\n" },
+	{ "senders of a grant that cannot be rewritten so",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    rewrite-sender = \"nobody\"\n"
+		"    bounce-to = \"ops\"\n"
+		"    sender-map = { \"root@localhost\", \"a b = c@example.com\" }\n"
+		"}\n",
+		"relayd.conf:8: option 'rewrite-sender' of grant \"billing\": 'nobody' is "
+		"not an address; write for example \"noreply@example.com\"\n"
+		"relayd.conf:9: option 'bounce-to' of grant \"billing\": 'ops' is not an "
+		"address; write for example \"ops@example.com\"\n"
+		"relayd.conf:10: option 'sender-map' of grant \"billing\": "
+		"'root@localhost' is not an entry of a map; write for example "
+		"\"root@localhost = ops@example.com\" or \"@localhost = "
+		"noreply@example.com\"\n"
+		"relayd.conf:10: option 'sender-map' of grant \"billing\": "
+		"'a b = c@example.com' is not an entry of a map; write for example "
+		"\"root@localhost = ops@example.com\" or \"@localhost = "
+		"noreply@example.com\"\n" },
 	{ "options of the audit of a later release",
 		HOSTNAME
 		CONNECTOR

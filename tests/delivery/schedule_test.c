@@ -78,9 +78,23 @@ static const struct damage {
 	size_t at;
 	unsigned char value;
 } damages[] = {
-	{ 0, 0 },   { 0, 2 },   { 1, 1 },	       { 2, 201 },		 { 3, 1 },
-	{ 15, 255 }, { 16, 2 }, { STATE_HEAD_OCTETS, 3 }, { STATE_HEAD_OCTETS, 255 },
+	{ 0, 0 },   { 0, 2 },   { 0, 255 },	       { 2, 201 },		 { 3, 1 },
+	{ 15, 255 }, { 16, 2 }, { STATE_HEAD_OCTETS, 3 }, { STATE_HEAD_OCTETS, 6 }, { STATE_HEAD_OCTETS, 255 },
 };
+
+START_TEST(keeps_flags_that_it_does_not_know)
+{
+	struct delivery_state read;
+	struct buffer state;
+
+	state_make(&state, 1);
+	state.ptr[STATE_FLAGS_AT] = (char)(STATE_WARNED | 0x80);
+	state.ptr[STATE_HEAD_OCTETS] = RECIPIENT_FAILED;
+	ck_assert_int_eq(delivery_state_read(buffer_span(&state), &read), PARSE_OK);
+	ck_assert_uint_eq(read.flags, STATE_WARNED | 0x80);
+	buffer_reset(&state);
+}
+END_TEST
 
 START_TEST(refuses_a_damaged_state)
 {
@@ -117,8 +131,8 @@ START_TEST(reads_any_mixture_of_two_states)
 	struct state_head heads[2];
 	struct buffer state;
 
-	state_head_set(&heads[0], 3, 1790000000000, 2, span_of("450 first"));
-	state_head_set(&heads[1], 255, 1800000009999, 2, span_of("451 second, and longer"));
+	state_head_set(&heads[0], 0, 3, 1790000000000, 2, span_of("450 first"));
+	state_head_set(&heads[1], STATE_WARNED, 255, 1800000009999, 2, span_of("451 second, and longer"));
 	for (unsigned round = 0; round < 2000; round++) {
 		state_make(&state, 2);
 		for (size_t i = 0; i < STATE_HEAD_OCTETS; i++)
@@ -460,6 +474,7 @@ main(void)
 
 	tcase_add_test(state, reads_the_state_that_it_writes);
 	tcase_add_test(state, cuts_a_long_reply);
+	tcase_add_test(state, keeps_flags_that_it_does_not_know);
 	tcase_add_loop_test(state, refuses_a_damaged_state, 0, ARRAY_LEN(damages));
 	tcase_add_test(state, refuses_a_state_of_the_wrong_length);
 	tcase_add_test(state, reads_any_mixture_of_two_states);
