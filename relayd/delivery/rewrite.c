@@ -78,8 +78,10 @@ value_unfold(struct span value, struct buffer *out)
 	value = span_trim(value);
 	for (size_t i = 0; i < value.len; i++) {
 		char c = value.ptr[i];
+		bool ends_line = c == '\n' || (c == '\r' && i + 1 < value.len &&
+					       value.ptr[i + 1] == '\n');
 
-		if (c != '\r' && c != '\n' && !buffer_append_byte(out, c == '\t' ? ' ' : c))
+		if (!ends_line && !buffer_append_byte(out, c == '\t' ? ' ' : c))
 			return false;
 	}
 	while (out->len > before && out->ptr[out->len - 1] == ' ')
