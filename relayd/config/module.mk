@@ -6,12 +6,14 @@ relayd_libconfig_a_SOURCES = \
 	%D%/globals.c \
 	%D%/grant.c \
 	%D%/lint.c \
+	%D%/pickup.c \
 	%D%/outline.c %D%/outline.h \
 	%D%/reader.h \
 	%D%/references.c \
 	%D%/route.c \
 	%D%/schema.c %D%/schema.h \
 	%D%/section.c \
+	%D%/sendmail_file.c %D%/sendmail_file.h \
 	%D%/settings.c %D%/settings.h \
 	%D%/table_file.c \
 	%D%/value.c %D%/value.h

@@ -14,6 +14,12 @@
 #define CONFIG_PATH_DEFAULT "/etc/relayd/relayd.conf"
 #define WORKERS_MAX	    128
 
+/* pickup { } */
+struct pickup_settings {
+	const char *directory; /* NULL: none */
+	uint64_t message_octets_max;
+};
+
 struct settings {
 	struct arena arena; /* owns everything below but the policy */
 	const char *path;   /* of the main file */
@@ -30,6 +36,7 @@ struct settings {
 	struct queue_settings queue;
 	struct dns_settings dns;
 	struct auth_settings auth; /* sasl { } */
+	struct pickup_settings pickup;
 	int64_t audit_keep_ms; /* 0: for ever */
 };
 
