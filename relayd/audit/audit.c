@@ -568,6 +568,21 @@ audit_expire(struct audit *audit, const struct audit_delivery *delivery)
 }
 
 void
+audit_bounce(struct audit *audit, const struct audit_bounce *bounce)
+{
+	size_t start = audit->lines.len;
+	struct json j = record_begin(audit, "bounce", bounce->wall_ms);
+
+	string_if(&j, "id", bounce->id);
+	json_text(&j, "from", bounce->from);
+	json_text_if(&j, "to", bounce->to);
+	json_cstring(&j, "result", bounce->result);
+	string_if(&j, "report", bounce->report);
+	json_text_if(&j, "report_to", bounce->report_to);
+	record_end(audit, &j, start);
+}
+
+void
 audit_auth(struct audit *audit, const struct audit_session *session, int64_t wall_ms,
 	   enum reason reason)
 {

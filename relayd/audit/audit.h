@@ -110,6 +110,24 @@ void audit_delivery(struct audit *audit, const struct audit_delivery *delivery);
 /* event "expire": a recipient was given up because its time was over. */
 void audit_expire(struct audit *audit, const struct audit_delivery *delivery);
 
+/* What was done about one recipient of a message that did not simply arrive. */
+struct audit_bounce {
+	const char *id; /* queue id of the message */
+	int64_t wall_ms;
+	struct span from;
+	struct span to; /* this recipient */
+	/*
+	 * "failed", "delayed", "delivered", "relayed": a report of that was made; "kept": nobody
+	 * can be told, and it is kept as dead; "unwanted": the sender asked not to be told.
+	 */
+	const char *result;
+	const char *report;    /* id of the report, or NULL */
+	struct span report_to; /* who is told, or empty */
+};
+
+/* event "bounce" */
+void audit_bounce(struct audit *audit, const struct audit_bounce *bounce);
+
 /* event "auth": a login that succeeded, or failed with a reason. */
 void audit_auth(struct audit *audit, const struct audit_session *session, int64_t wall_ms,
 		enum reason reason);

@@ -35,6 +35,7 @@ struct audit_record {
 	struct span action;   /* of an operator, whose login is not `user` but an account: */
 	struct span operator; /* its name */
 	uint64_t uid;
+	struct span report, report_to; /* of event "bounce" */
 	int64_t queued_ms;
 	uint64_t tries;
 };

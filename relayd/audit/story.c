@@ -628,11 +628,32 @@ tell_operator(struct teller *t, const struct audit_record *record)
 	field_end(t, "Operator");
 }
 
+/* Who was told, or why nobody was. */
+static void
+tell_bounce(struct teller *t, const struct audit_record *record)
+{
+	say_text(t, record->time);
+	if (span_equal(record->result, span_of("kept"))) {
+		say(t, " nobody can be told that it failed; it is kept as dead");
+	} else if (span_equal(record->result, span_of("unwanted"))) {
+		say(t, " it failed, and the sender had asked not to be told");
+	} else {
+		say_if(t, " reported as ", record->result);
+		say_if(t, " to ", record->report_to);
+		say_if(t, " in message ", record->report);
+	}
+	field_end(t, "Report");
+}
+
 static void
 tell_delivery(struct teller *t, const struct audit_record *record)
 {
 	if (is_event(record, "operator")) {
 		tell_operator(t, record);
+		return;
+	}
+	if (is_event(record, "bounce")) {
+		tell_bounce(t, record);
 		return;
 	}
 	say_text(t, record->time);

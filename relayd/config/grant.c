@@ -76,6 +76,12 @@ texts_read(const struct section *section, struct grant_source *grant)
 	    section_value(section, "rewrite-sender", &value))
 		value_complain(&value, "is not an address; write for example "
 				       "\"noreply@example.com\"");
+	grant->bounce_to = section_text(section, "bounce-to");
+	if (!span_is_empty(grant->bounce_to) &&
+	    mailbox_parse(grant->bounce_to, &address) != PARSE_OK &&
+	    section_value(section, "bounce-to", &value))
+		value_complain(&value, "is not an address; write for example "
+				       "\"ops@example.com\"");
 	if (section_value(section, "route", &value) && route_name_check(&value))
 		grant->route = value.text;
 	if (!section_value(section, "open-relay", &value))
@@ -114,6 +120,7 @@ grant_read(const struct section *section, struct grant_source *grant)
 		.except_senders = section_list(section, "except-senders", sender_check),
 		.except_recipients =
 		    section_list(section, "except-recipients", recipient_check),
+		.sender_map = section_list(section, "sender-map", sender_map_check),
 		.requires_tls = section_bool(section, "require-tls", false),
 		.requires_evidence = evidence_read(section),
 		.header_from = (enum header_from_demand)section_choice(

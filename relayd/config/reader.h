@@ -138,6 +138,7 @@ bool network_check(const struct value *value);	   /* address, prefix, range, tab
 bool sender_check(const struct value *value);	   /* pattern, table:NAME */
 bool recipient_check(const struct value *value);
 bool user_check(const struct value *value);
+bool sender_map_check(const struct value *value);
 bool certificate_check(const struct value *value);
 bool connector_name_check(const struct value *value);
 bool route_name_check(const struct value *value);

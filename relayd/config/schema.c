@@ -91,7 +91,9 @@ static const struct option_schema grant_options[] = {
 	{ "require",       OPTION_LIST,  NOT_YET,         "{ \"spf\", \"dkim\" }", NULL },
 	{ "limits",        OPTION_LIST,  NOT_YET,         "{ \"600 messages/hour\" }", NULL },
 	{ "route",         OPTION_VALUE, IN_THIS_RELEASE, "\"microsoft365\"", NULL },
-	{ "rewrite-sender", OPTION_VALUE, NOT_YET,        "\"noreply@example.com\"", NULL },
+	{ "rewrite-sender", OPTION_VALUE, IN_THIS_RELEASE, "\"noreply@example.com\"", NULL },
+	{ "sender-map",    OPTION_LIST,  IN_THIS_RELEASE, "{ \"root@localhost = ops@example.com\" }", NULL },
+	{ "bounce-to",     OPTION_VALUE, IN_THIS_RELEASE, "\"ops@example.com\"", NULL },
 	{ "mode",          OPTION_VALUE, IN_THIS_RELEASE, "\"enforce\"", NULL },
 	{ "monitor-until", OPTION_VALUE, IN_THIS_RELEASE, "\"2026-12-31\"", NULL },
 	{ "open-relay",    OPTION_VALUE, IN_THIS_RELEASE, "\"I know\"", NULL },
@@ -148,8 +150,9 @@ static const struct section_schema pickup_schema = SECTION(pickup_options);
 static const struct option_schema queue_options[] = {
 	{ "retry",       OPTION_LIST,  IN_THIS_RELEASE, "{ \"1m\", \"5m\", \"15m\", \"30m\", \"1h\" }", NULL },
 	{ "expires",     OPTION_VALUE, IN_THIS_RELEASE, "\"5d\"", NULL },
-	{ "warn-after",  OPTION_VALUE, NOT_YET,         "\"4h\"", NULL },
-	{ "bounce-from", OPTION_VALUE, NOT_YET,         "\"postmaster@example.com\"", NULL },
+	{ "warn-after",  OPTION_VALUE, IN_THIS_RELEASE, "\"4h\"", NULL },
+	{ "bounce-from", OPTION_VALUE, IN_THIS_RELEASE, "\"postmaster@example.com\"", NULL },
+	{ "undeliverable", OPTION_VALUE, IN_THIS_RELEASE, "\"postmaster\"", NULL },
 };
 static const struct section_schema queue_schema = SECTION(queue_options);
 

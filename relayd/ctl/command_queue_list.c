@@ -66,7 +66,7 @@ queue_read(struct queue *queue, const char *state_directory, struct fault *fault
 
 struct totals {
 	uint64_t messages, octets, unreadable;
-	uint64_t recipients[RECIPIENT_DEAD + 1];
+	uint64_t recipients[RECIPIENT_FAILED + 1];
 	uint64_t held; /* messages */
 	int64_t oldest_wall_ms; /* 0: none */
 };

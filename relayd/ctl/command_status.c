@@ -226,6 +226,43 @@ next_hops_print(const json_t *routes)
 	columns_end(&c);
 }
 
+/* Of what was tried to the end; empty while nothing was. */
+static void
+cell_percent(struct columns *c, uint64_t part, uint64_t whole)
+{
+	char text[32];
+	int len = snprintf(text, sizeof(text), "%.1f%%", 100.0 * (double)part / (double)whole);
+
+	columns_cell(c, whole == 0 ? span_of("")
+				   : (struct span){ .ptr = text, .len = (size_t)len });
+}
+
+/* How much comes through; title names what the rates are of. */
+static void
+rates_print(const json_t *rates, const char *title)
+{
+	const char *const titles[] = { title, ">DELIVERED", ">DEFERRED", ">FAILED",
+				       ">FAILED-RATE", ">REPORTED" };
+	struct columns c;
+
+	columns_init(&c, titles, ARRAY_LEN(titles));
+	for (size_t i = 0; i < json_array_size(rates); i++) {
+		const json_t *rate = json_array_get(rates, i);
+		uint64_t delivered = member_number(rate, "delivered");
+		uint64_t failed = member_number(rate, "failed");
+
+		if (i == 0)
+			(void)putchar('\n');
+		columns_cell(&c, member_text(rate, "name"));
+		cell_number_of(&c, rate, "delivered");
+		cell_number_of(&c, rate, "deferred");
+		cell_number_of(&c, rate, "failed");
+		cell_percent(&c, failed, delivered + failed);
+		cell_number_of(&c, rate, "reported");
+	}
+	columns_end(&c);
+}
+
 static void
 spool_print(const json_t *spool)
 {
@@ -319,6 +356,8 @@ status_print(const json_t *answer)
 	connectors_print(json_object_get(answer, "connectors"), uptime_s);
 	routes_print(json_object_get(answer, "routes"), uptime_s);
 	next_hops_print(json_object_get(answer, "routes"));
+	rates_print(json_object_get(answer, "grants"), "GRANT");
+	rates_print(json_object_get(answer, "sender_domains"), "SENDER DOMAIN");
 	spool_print(json_object_get(answer, "spool"));
 	certificates_print(json_object_get(answer, "certificates"));
 	hidden_clients_print(json_object_get(answer, "hidden_clients"));

@@ -267,7 +267,8 @@ child_new(struct supervisor *supervisor, struct generation *generation, unsigned
 	child->started_ms = loop_now_ms(supervisor->loop);
 	list_init(&child->link);
 	child->figures = worker_figures_new(settings->source.connector_count,
-					    settings->route_count, fault);
+					    settings->route_count,
+					     settings->source.grant_count, fault);
 	if (child->figures == NULL) {
 		child_free(supervisor, child);
 		return NULL;

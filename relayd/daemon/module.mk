@@ -15,7 +15,7 @@ relayd_libdaemon_a_SOURCES = \
 	%D%/orders.c \
 	%D%/sandbox.c %D%/sandbox.h \
 	%D%/shared.c %D%/shared.h \
-	%D%/status.c \
+	%D%/status.c %D%/status_rates.c \
 	%D%/supervisor.c %D%/supervisor.h %D%/supervisor_private.h \
 	%D%/worker.c %D%/worker.h
 

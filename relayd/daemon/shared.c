@@ -77,11 +77,11 @@ shared_free(struct shared **shared)
 }
 
 struct worker_figures *
-worker_figures_new(size_t connectors, size_t routes, struct fault *fault)
+worker_figures_new(size_t connectors, size_t routes, size_t grants, struct fault *fault)
 {
 	size_t octets = sizeof(struct worker_figures) +
 			connectors * sizeof(struct session_figures) +
-			routes * sizeof(struct route_figures);
+			routes * sizeof(struct route_figures) + rates_octets(grants);
 	struct worker_figures *figures = mapping_new(octets, fault);
 
 	if (figures == NULL)
@@ -91,6 +91,8 @@ worker_figures_new(size_t connectors, size_t routes, struct fault *fault)
 	figures->route_count = routes;
 	figures->connectors = (struct session_figures *)(void *)(figures + 1);
 	figures->routes = (struct route_figures *)(void *)(figures->connectors + connectors);
+	figures->rates = (struct rate_figures *)(void *)(figures->routes + routes);
+	figures->rates->grant_count = grants;
 	return figures;
 }
 

@@ -106,6 +106,7 @@ figures_add(const struct figures_of *to, const struct figures_of *from, bool is_
 					  is_past);
 		}
 	}
+	rates_merge(to->settings, to->figures->rates, from->settings, from->figures->rates);
 	spool_add(to->figures, from->figures, is_past);
 	nat_sketch_add(&to->figures->nat, &from->figures->nat);
 }
@@ -114,7 +115,7 @@ static struct worker_figures *
 figures_for(const struct settings *settings, struct fault *fault)
 {
 	return worker_figures_new(settings->source.connector_count, settings->route_count,
-				  fault);
+				  settings->source.grant_count, fault);
 }
 
 void
@@ -486,6 +487,7 @@ status_write(const struct supervisor *supervisor, struct buffer *out)
 		connectors_write(settings, sum, &j);
 		routes_write(settings, supervisor->current->tokens, sum, &j);
 		monitors_write(settings, &j);
+		rates_write(settings, sum->rates, &j);
 		spool_write(sum, &j);
 		worker_figures_free(&sum);
 	}

@@ -261,6 +261,16 @@ void status_write(const struct supervisor *supervisor, struct buffer *out);
 
 /* Clients that a NAT seems to hide, over all workers; how many. */
 size_t nat_hints_collect(const struct supervisor *supervisor, struct nat_hint out[NAT_HOSTS]);
+/* ---- status_rates.c ---- */
+
+struct json;
+
+/* Add what another one counted, grants by their names. */
+void rates_merge(const struct settings *to_settings, struct rate_figures *to,
+		 const struct settings *from_settings, struct rate_figures *from);
+
+/* The members "grants" and "sender_domains". */
+void rates_write(const struct settings *settings, struct rate_figures *rates, struct json *j);
 
 /* Add what a worker that ends had counted to the totals of the past. */
 void past_add(struct supervisor *supervisor, const struct child *child);

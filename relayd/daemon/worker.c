@@ -362,6 +362,9 @@ delivery_start(struct worker *worker, struct fault *fault)
 		.upstream = worker->start->upstream,
 		.login = worker->login,
 		.tokens = worker->start->tokens,
+		.policy = settings->policy,
+		.serial = &worker->start->shared->session_serial,
+		.rates = worker->start->figures->rates,
 	};
 
 	worker->delivery = delivery_new(&environment, fault);

@@ -175,19 +175,25 @@ found_enter(struct delivery *delivery, struct spool_message *message,
 	struct delivery_state state;
 
 	state_take(delivery, queued, bytes, &state);
+	queued->flags = (unsigned char)state.flags;
+	queued->envelope = envelope; /* for job_owns and the reports */
 	for (size_t i = 0; i < envelope->recipient_count; i++) {
-		if (queued->recipients[i] != RECIPIENT_DELIVERED)
+		if (queued->recipients[i] == RECIPIENT_OWED)
+			bounce_note_owed(delivery, queued, i);
+		else if (queued->recipients[i] == RECIPIENT_WAITING ||
+			 queued->recipients[i] == RECIPIENT_DEAD)
 			(void)queued_job(queued,
 					 recipient_route(delivery, &envelope->recipients[i]));
 	}
-	if (queued->first.queued == NULL) { /* all were delivered to, and then we died */
+	for (struct job *job = &queued->first; job != NULL && job->queued != NULL;
+	     job = job->next)
+		found_job_place(delivery, job, &state);
+	queued->envelope = NULL;
+	if (message_is_done(queued)) { /* it was, and then we died */
 		message_end(delivery, queued);
 		return;
 	}
-	queued->envelope = envelope; /* for job_owns */
-	for (struct job *job = &queued->first; job != NULL; job = job->next)
-		found_job_place(delivery, job, &state);
-	queued->envelope = NULL;
+	bounce_settle(delivery, queued);
 	if (!loop_timer_is_set(&delivery->wake))
 		loop_timer_set(delivery->environment.loop, &delivery->wake, 0);
 }
@@ -307,10 +313,14 @@ delivery_new(const struct delivery_environment *environment, struct fault *fault
 	};
 	delivery->table =
 	    route_table_new(environment->routes, environment->route_count, fault);
+	if (environment->policy != NULL)
+		delivery->rewrites = rewrite_table_new(environment->policy);
 	if (delivery->table == NULL || !dispatches_init(delivery, fault))
 		delivery_free(&delivery);
-	else
-		tokens_watch(delivery);
+	if (delivery == NULL)
+		return NULL;
+	bounces_init(delivery);
+	tokens_watch(delivery);
 	return delivery;
 }
 
@@ -325,6 +335,7 @@ messages_leave(struct delivery *delivery)
 
 		for (struct job *job = &queued->first; job != NULL; job = job->next)
 			schedule_end(&job_dispatch(delivery, job)->schedule, job);
+		bounce_drop(queued);
 		envelope_forget(delivery, queued);
 		queued_free(&queued);
 		spool_leave(&message);
@@ -346,12 +357,14 @@ delivery_free(struct delivery **delivery)
 	if (ours->dispatches != NULL) {
 		for (size_t i = 0; i < ours->environment.route_count; i++)
 			dispatch_halt(&ours->dispatches[i]);
+		bounces_reset(ours);
 		messages_leave(ours);
 		for (size_t i = 0; i < ours->environment.route_count; i++)
 			dispatch_reset(&ours->dispatches[i]);
 	}
 	free(ours->dispatches);
 	route_table_free(&ours->table);
+	rewrite_table_free(&ours->rewrites);
 	buffer_reset(&ours->scratch);
 	free(ours);
 	*delivery = NULL;
@@ -372,7 +385,7 @@ delivery_is_idle(const struct delivery *delivery)
 		if (delivery->dispatches[i].schedule.active > 0)
 			return false;
 	}
-	return true;
+	return bounces_are_idle(delivery);
 }
 
 void

@@ -137,6 +137,7 @@ dispatch_went_down(struct dispatch *dispatch)
 
 		if (job->queued->envelope != NULL)
 			delivery_park(dispatch->delivery, job);
+		bounce_settle(dispatch->delivery, job->queued);
 		message_rest(dispatch->delivery, job->queued);
 	}
 }
@@ -242,6 +243,8 @@ expired_bury(struct dispatch *dispatch)
 	struct schedule *schedule = &dispatch->schedule;
 
 	while (schedule->ready.count > 0 && dispatch->expiring_count < EXPIRING_MAX &&
+	       !bounces_are_full(dispatch->delivery) &&
+	       !bounces_are_stuck(dispatch->delivery) &&
 	       delivery_is_expired(dispatch->delivery, schedule->ready.entries[0].job))
 		errand_start(dispatch, schedule_take(schedule), expired_conclude,
 			     &dispatch->expiring_count);
@@ -260,7 +263,7 @@ struct job *
 dispatch_job_take(struct dispatch *dispatch)
 {
 	if (dispatch->delivery->is_draining || dispatch->schedule.ready.count == 0 ||
-	    !dispatch_message_allow(dispatch))
+	    bounces_are_full(dispatch->delivery) || !dispatch_message_allow(dispatch))
 		return NULL;
 	dispatch->patience_until_ms = 0;
 	return schedule_take(&dispatch->schedule);

@@ -2,6 +2,7 @@
 noinst_LIBRARIES += relayd/libdelivery.a
 relayd_libdelivery_a_SOURCES = \
 	%D%/body_source.c %D%/body_source.h \
+	%D%/bounce.c %D%/bounce.h \
 	%D%/courier.c %D%/courier.h \
 	%D%/delivery.c %D%/delivery.h %D%/delivery_private.h \
 	%D%/detour.c %D%/detour.h \
@@ -12,6 +13,9 @@ relayd_libdelivery_a_SOURCES = \
 	%D%/next_hop.c %D%/next_hop.h \
 	%D%/operation.c %D%/operation.h \
 	%D%/queued.c %D%/queued.h \
+	%D%/rates.c %D%/rates.h \
+	%D%/report.c %D%/report.h \
+	%D%/rewrite.c %D%/rewrite.h \
 	%D%/route.c %D%/route.h \
 	%D%/scheduler.c %D%/scheduler.h \
 	%D%/selection.c %D%/selection.h \

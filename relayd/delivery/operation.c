@@ -84,14 +84,6 @@ envelope_matches(const struct operation *operation, const struct queued *queued,
 
 /* ---- What is done to it ---- */
 
-static void
-flags_write(const struct queued *queued)
-{
-	char flags = (char)queued->flags;
-
-	spool_state_write(queued->message, STATE_FLAGS_AT, (struct span){ &flags, 1 });
-}
-
 /* The dead wait again, all of the message; false: there are none. */
 static bool
 message_revive(struct delivery *delivery, struct queued *queued)
@@ -155,7 +147,7 @@ message_hold(struct operation *operation, struct queued *queued)
 	if (queued_is_held(queued) || !message_is_open(queued))
 		return false;
 	queued->flags |= STATE_HELD;
-	flags_write(queued);
+	message_flags_write(queued);
 	for (struct job *job = &queued->first; job != NULL; job = job->next) {
 		if (job->place == JOB_READY || job->place == JOB_WAITING)
 			schedule_ready(&job_dispatch(delivery, job)->schedule, job);
@@ -170,8 +162,7 @@ message_release(struct operation *operation, struct queued *queued)
 	if (!queued_is_held(queued))
 		return false;
 	queued->flags = (unsigned char)(queued->flags & ~(unsigned)STATE_HELD);
-	if (queued->has_state)
-		flags_write(queued);
+	message_flags_write(queued);
 	for (struct job *job = &queued->first; job != NULL; job = job->next) {
 		if (job->place == JOB_HELD)
 			schedule_ready(&job_dispatch(operation->delivery, job)->schedule, job);

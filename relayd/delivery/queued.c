@@ -82,6 +82,8 @@ queued_is_held(const struct queued *queued)
 bool
 queued_is_active(const struct queued *queued)
 {
+	if (queued->bounce != NULL)
+		return true;
 	for (const struct job *job = &queued->first; job != NULL; job = job->next) {
 		if (job->place == JOB_ACTIVE)
 			return true;
@@ -90,13 +92,14 @@ queued_is_active(const struct queued *queued)
 }
 
 bool
-queued_is_all(const struct queued *queued, enum recipient_state state)
+message_is_done(const struct queued *queued)
 {
 	for (size_t i = 0; i < queued->recipient_count; i++) {
-		if (queued->recipients[i] != (unsigned char)state)
+		if (queued->recipients[i] != RECIPIENT_DELIVERED &&
+		    queued->recipients[i] != RECIPIENT_FAILED)
 			return false;
 	}
-	return true;
+	return queued->bounce == NULL;
 }
 
 static struct span

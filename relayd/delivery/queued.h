@@ -31,8 +31,14 @@ struct job {
 	uint16_t hops_tried; /* in this round, a bit for each next hop */
 };
 
-/* Beside enum recipient_state, in memory only: deferred in the try that is under way. */
+/*
+ * Beside enum recipient_state, in memory only: deferred in the try that is under way; failed,
+ * and the report of it is not durable yet (on disk it is waiting still).
+ */
 #define RECIPIENT_DEFERRED 3
+#define RECIPIENT_UNTOLD   6
+
+struct bounce; /* bounce.c */
 
 struct queued {
 	struct spool_message *message;
@@ -43,9 +49,10 @@ struct queued {
 	uint32_t recipient_count;
 	bool has_state;	     /* the state area has the layout of state.h */
 	bool is_looked_at;   /* an operation reads its envelope (operation.h) */
-	unsigned char flags; /* of enum state_flags, and what else stood there */
+	unsigned char flags; /* STATE_HELD ..., and what else stood there */
+	struct bounce *bounce; /* what is to be told of it; nearly always NULL */
 	struct job first;
-	unsigned char recipients[]; /* enum recipient_state, or RECIPIENT_DEFERRED */
+	unsigned char recipients[]; /* enum recipient_state, or the two above */
 };
 
 /* A message with recipient_count waiting recipients and no job yet (first.queued is NULL). */
@@ -63,11 +70,11 @@ bool queued_is_over(const struct queued *queued);
 /* Does an operator hold it? */
 bool queued_is_held(const struct queued *queued);
 
-/* Is someone at work on it? */
+/* Is someone at work on it, be it to report what became of it? */
 bool queued_is_active(const struct queued *queued);
 
-/* Does every recipient stand so? */
-bool queued_is_all(const struct queued *queued, enum recipient_state state);
+/* Is there nobody left to deliver to, to tell, or to keep it for? */
+bool message_is_done(const struct queued *queued);
 
 /* A copy in one block of memory, ended with free(); *octets is its size. */
 struct envelope *envelope_copy(const struct envelope *envelope, size_t *octets)

@@ -27,6 +27,7 @@ static const struct {
 	{ QUEUE_HELD, "held" },
 	{ QUEUE_DELIVERED, "delivered" },
 	{ QUEUE_DEAD, "dead" },
+	{ QUEUE_FAILED, "failed" },
 };
 
 enum queue_state
@@ -34,8 +35,10 @@ queue_state_of(enum recipient_state recipient, bool is_held)
 {
 	switch (recipient) {
 	case RECIPIENT_WAITING: return is_held ? QUEUE_HELD : QUEUE_WAITING;
-	case RECIPIENT_DELIVERED: return QUEUE_DELIVERED;
+	case RECIPIENT_DELIVERED:
+	case RECIPIENT_OWED: return QUEUE_DELIVERED;
 	case RECIPIENT_DEAD: return QUEUE_DEAD;
+	case RECIPIENT_FAILED: return QUEUE_FAILED;
 	}
 	return QUEUE_WAITING; /* deferred in the try that is under way */
 }

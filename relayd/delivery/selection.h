@@ -16,12 +16,13 @@ enum queue_state {
 	QUEUE_HELD,
 	QUEUE_DELIVERED,
 	QUEUE_DEAD,
+	QUEUE_FAILED, /* whoever is to know was told */
 };
 
 /* The recipient's, of a message that is held or not. */
 enum queue_state queue_state_of(enum recipient_state recipient, bool is_held);
 
-/* "waiting", "held", "delivered", "dead"; "" for QUEUE_ANY. */
+/* "waiting", "held", "delivered", "dead", "failed"; "" for QUEUE_ANY. */
 const char *queue_state_name(enum queue_state state);
 
 /* The state of that name; QUEUE_ANY when there is none. */

@@ -29,14 +29,15 @@ number_get(const char *at, unsigned octets)
 }
 
 void
-state_head_set(struct state_head *head, uint32_t tries, int64_t next_wall_ms,
-	       size_t recipient_count, struct span reply)
+state_head_set(struct state_head *head, unsigned flags, uint32_t tries,
+	       int64_t next_wall_ms, size_t recipient_count, struct span reply)
 {
 	assert(next_wall_ms >= 0 && recipient_count <= STATE_RECIPIENTS_MAX);
 	reply = span_first(reply, STATE_REPLY_MAX);
 
 	memset(head->bytes, 0, sizeof(head->bytes));
 	head->bytes[0] = LAYOUT;
+	number_put(head->bytes + STATE_FLAGS_AT, 1, flags);
 	number_put(head->bytes + AT_REPLY_LEN, 2, reply.len);
 	number_put(head->bytes + AT_TRIES, 4, tries);
 	number_put(head->bytes + AT_NEXT, 8, (uint64_t)next_wall_ms);
@@ -46,19 +47,13 @@ state_head_set(struct state_head *head, uint32_t tries, int64_t next_wall_ms,
 	head->len = AT_REPLY + reply.len;
 }
 
-void
-state_head_flags_set(struct state_head *head, unsigned char flags)
-{
-	head->bytes[STATE_FLAGS_AT] = (char)flags;
-}
-
 bool
 state_initial_append(struct buffer *out, size_t recipient_count)
 {
 	struct state_head head;
 	char *recipients;
 
-	state_head_set(&head, 0, 0, recipient_count, (struct span){ NULL, 0 });
+	state_head_set(&head, 0, 0, 0, recipient_count, (struct span){ NULL, 0 });
 	if (!buffer_append(out, (struct span){ head.bytes, sizeof(head.bytes) }))
 		return false;
 	recipients = buffer_reserve(out, recipient_count);
@@ -67,6 +62,12 @@ state_initial_append(struct buffer *out, size_t recipient_count)
 	memset(recipients, RECIPIENT_WAITING, recipient_count);
 	buffer_claim(out, recipient_count);
 	return true;
+}
+
+static bool
+recipient_state_is_known(unsigned char state)
+{
+	return state <= RECIPIENT_DEAD || state == RECIPIENT_OWED || state == RECIPIENT_FAILED;
 }
 
 enum parse_status
@@ -95,7 +96,7 @@ delivery_state_read(struct span state, struct delivery_state *out)
 	read.recipient_count = (size_t)count;
 	read.last_reply = (struct span){ state.ptr + AT_REPLY, (size_t)reply_octets };
 	for (size_t i = 0; i < read.recipient_count; i++) {
-		if (read.recipients[i] > RECIPIENT_DEAD)
+		if (!recipient_state_is_known(read.recipients[i]))
 			return PARSE_BAD;
 	}
 	*out = read;

@@ -4,7 +4,7 @@
  *
  *	offset	octets
  *	0	1	layout, 1
- *	1	1	flags, below; bits without a name are kept as they are
+ *	1	1	flags: 1 held, 2 its sender was warned; others are left as they are
  *	2	2	octets of the last reply
  *	4	4	tries
  *	8	8	when a retry is due, milliseconds since 1970; 0: at once
@@ -24,12 +24,6 @@
 #define STATE_HEAD_OCTETS    220
 #define STATE_RECIPIENTS_MAX (SPOOL_STATE_MAX - STATE_HEAD_OCTETS)
 
-#define STATE_FLAGS_AT 1
-
-enum state_flags {
-	STATE_HELD = 1, /* by an operator: not tried, and does not expire */
-};
-
 /* The state area of a message that nobody tried yet. False when out is too small. */
 bool state_initial_append(struct buffer *out, size_t recipient_count);
 
@@ -40,10 +34,9 @@ struct state_head {
 };
 
 /* reply is cut to what fits. */
-void state_head_set(struct state_head *head, uint32_t tries, int64_t next_wall_ms,
-		    size_t recipient_count, struct span reply);
+void state_head_set(struct state_head *head, unsigned flags, uint32_t tries,
+		    int64_t next_wall_ms, size_t recipient_count, struct span reply);
 
-/* Flags are zero until they are set. */
-void state_head_flags_set(struct state_head *head, unsigned char flags);
+#define STATE_FLAGS_AT 1 /* octet of the flags */
 
 #endif

@@ -18,6 +18,7 @@ relayd_libpolicy_a_SOURCES = \
 	%D%/names.c \
 	%D%/network_table.c %D%/network_table.h \
 	%D%/open_relay.c \
+	%D%/own_sender.c \
 	%D%/pattern_set.c \
 	%D%/pattern_table.c %D%/pattern_table.h \
 	%D%/policy.h %D%/policy_private.h \

@@ -138,6 +138,8 @@ struct grant_source {
 	size_t limit_count;
 	struct span route;	    /* name, or empty */
 	struct span rewrite_sender; /* or empty */
+	struct text_list sender_map; /* "PATTERN = ADDRESS" */
+	struct span bounce_to;	     /* who is told in place of a doubtful sender, or empty */
 	int64_t starts_ms;	    /* 0: always */
 	int64_t expires_ms;	    /* the first millisecond that is too late; 0: never */
 	enum policy_mode mode;
@@ -318,8 +320,24 @@ bool grant_is_monitoring(const struct grant_source *grant, int64_t now_ms);
 /* Is the address in an accepted domain? */
 bool policy_is_accepted_domain(const struct policy *policy, struct span domain);
 
+/* Are any domains declared accepted at all? */
+bool policy_has_accepted_domains(const struct policy *policy);
+
+/* How the senders of a grant hold an address; the closest of those that do. */
+enum sender_hold {
+	SENDER_NOT_HELD,
+	SENDER_HELD_BY_ANY,    /* "*" */
+	SENDER_HELD_BY_DOMAIN, /* "@d", "@*.d", an accepted domain */
+	SENDER_HELD_BY_NAME,   /* the address itself, with a tag perhaps, or "<>" */
+};
+enum sender_hold policy_sender_hold(const struct policy *policy, size_t grant,
+				    const struct address *sender);
+
 /* Eight bytes as 16 hex digits and a NUL: changes whenever the policy means something else. */
 void policy_hash(const struct policy *policy, char out[17]);
+
+/* "root@localhost = ops@example.com" of a sender-map: both sides; the left is a pattern. */
+enum parse_status sender_map_parse(struct span text, struct span *from, struct span *to);
 
 /* ---- Patterns, shared with the choice of routes ---- */
 

@@ -108,6 +108,9 @@ struct transaction {
 	struct header_block header;
 	struct span header_from; /* for the record: the address, or the field as it is */
 	struct span message_id;
+	struct span given_message_id; /* by us, because it had none */
+	bool holds_cr;		      /* the last octet of the header so far, not stored yet */
+	bool header_ends_line;	      /* the last octet stored was LF */
 	bool has_content;
 	bool is_chunked;
 	bool is_too_big;	/* more than the connector takes; the rest is dropped */
@@ -446,6 +449,9 @@ void content_take_chunk(struct session *session, struct span *in);
 
 /* Octets of the message so far, without our Received field; 0: none. */
 uint64_t content_octets(const struct transaction *transaction);
+
+/* The message is over: if that was still the header, add what it lacks. */
+void content_complete_header(struct transaction *transaction);
 
 /* What is wrong with the complete content, explained in detail; REASON_NONE: nothing. */
 enum reason content_judge(const struct transaction *transaction, struct buffer *detail);

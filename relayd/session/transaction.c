@@ -499,9 +499,12 @@ transaction_complete(struct transaction *t)
 	static const struct span no_detail;
 	enum reason reason;
 
+	content_complete_header(t);
 	header_block_end(&t->header);
 	t->header_from = header_block_value(&t->header, HEADER_FROM);
-	t->message_id = header_block_value(&t->header, HEADER_MESSAGE_ID);
+	t->message_id = t->given_message_id.len > 0
+			    ? t->given_message_id
+			    : header_block_value(&t->header, HEADER_MESSAGE_ID);
 	session_note_life(t->session);
 	if (audit_is_broken(server->environment.audit)) {
 		transaction_refuse(t, REASON_AUDIT_TROUBLE, no_detail);

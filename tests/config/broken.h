@@ -618,13 +618,40 @@ static const struct broken {
 		ROUTE
 		GRANT
 		"queue {\n"
-		"    warn-after = \"4h\"\n"
-		"    bounce-from = \"a@example.com\"\n"
+		"    warn-after = \"soon\"\n"
+		"    bounce-from = \"the postmaster\"\n"
+		"    undeliverable = \"drop\"\n"
 		"}\n",
-		"relayd.conf:6: option 'warn-after' of queue: not available in "
-		"this release of relayd; remove it\n"
-		"relayd.conf:7: option 'bounce-from' of queue: not available in "
-		"this release of relayd; remove it\n" },
+		"relayd.conf:6: option 'warn-after' of queue: 'soon' is not a duration; "
+		"write for example \"5s\", \"10m\", \"1h\" or \"5d\"\n"
+		"relayd.conf:7: option 'bounce-from' of queue: 'the postmaster' is not an "
+		"address; write for example \"postmaster@example.com\"\n"
+		"relayd.conf:8: option 'undeliverable' of queue: 'drop' is unknown; write "
+		"\"keep\" or \"postmaster\"\n" },
+	{ "senders of a grant that cannot be rewritten so",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    rewrite-sender = \"nobody\"\n"
+		"    bounce-to = \"ops\"\n"
+		"    sender-map = { \"root@localhost\", \"a b = c@example.com\" }\n"
+		"}\n",
+		"relayd.conf:8: option 'rewrite-sender' of grant \"billing\": 'nobody' is "
+		"not an address; write for example \"noreply@example.com\"\n"
+		"relayd.conf:9: option 'bounce-to' of grant \"billing\": 'ops' is not an "
+		"address; write for example \"ops@example.com\"\n"
+		"relayd.conf:10: option 'sender-map' of grant \"billing\": "
+		"'root@localhost' is not an entry of a map; write for example "
+		"\"root@localhost = ops@example.com\" or \"@localhost = "
+		"noreply@example.com\"\n"
+		"relayd.conf:10: option 'sender-map' of grant \"billing\": "
+		"'a b = c@example.com' is not an entry of a map; write for example "
+		"\"root@localhost = ops@example.com\" or \"@localhost = "
+		"noreply@example.com\"\n" },
 	{ "options of the audit of a later release",
 		HOSTNAME
 		CONNECTOR

@@ -2,6 +2,7 @@
 # The whole program, on loopback, as clients and administrators see it.
 SYSTEM_TESTS += \
 	tests/dialogs/auth_test.py \
+	tests/dialogs/bounce_test.py \
 	tests/dialogs/clients_test.py \
 	tests/dialogs/dialogs_test.py \
 	tests/dialogs/main_job_test.py \

@@ -17,9 +17,8 @@ state_check(const struct delivery_state *state)
 	buffer_init(&bytes, SPOOL_STATE_MAX);
 	if (!state_initial_append(&bytes, state->recipient_count))
 		abort();
-	state_head_set(&head, state->tries, state->next_wall_ms, state->recipient_count,
+	state_head_set(&head, state->flags, state->tries, state->next_wall_ms, state->recipient_count,
 		       state->last_reply);
-	state_head_flags_set(&head, state->flags);
 	memcpy(bytes.ptr, head.bytes, head.len);
 	memcpy(bytes.ptr + STATE_HEAD_OCTETS, state->recipients, state->recipient_count);
 	if (delivery_state_read(buffer_span(&bytes), &again) != PARSE_OK ||

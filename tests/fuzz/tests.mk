@@ -93,6 +93,11 @@ tests_fuzz_delivery_state_fuzz_SOURCES = %D%/delivery_state_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_delivery_state_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
 tests_fuzz_delivery_state_fuzz_LDADD = $(FUZZ_LIBS)
 
+FUZZ_TARGETS += tests/fuzz/rewrite_fuzz
+tests_fuzz_rewrite_fuzz_SOURCES = %D%/rewrite_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_rewrite_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
+tests_fuzz_rewrite_fuzz_LDADD = $(FUZZ_LIBS)
+
 FUZZ_TARGETS += tests/fuzz/smtp_client_fuzz
 tests_fuzz_smtp_client_fuzz_SOURCES = %D%/smtp_client_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_smtp_client_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
