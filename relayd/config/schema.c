@@ -80,7 +80,7 @@ static const struct option_schema grant_options[] = {
 	{ "except-senders", OPTION_LIST, IN_THIS_RELEASE, "{ \"root@example.com\" }", NULL },
 	{ "except-recipients", OPTION_LIST, IN_THIS_RELEASE, "{ \"@example.net\" }", NULL },
 	{ "require",       OPTION_LIST,  NOT_YET,         "{ \"spf\", \"dkim\" }", NULL },
-	{ "limits",        OPTION_LIST,  NOT_YET,         "{ \"600 messages/hour\" }", NULL },
+	{ "limits",        OPTION_LIST,  IN_THIS_RELEASE, "{ \"600 messages/hour\" }", NULL },
 	{ "route",         OPTION_VALUE, IN_THIS_RELEASE, "\"microsoft365\"", NULL },
 	{ "rewrite-sender", OPTION_VALUE, NOT_YET,        "\"noreply@example.com\"", NULL },
 	{ "mode",          OPTION_VALUE, IN_THIS_RELEASE, "\"enforce\"", NULL },

@@ -11,6 +11,7 @@ relayd_libpolicy_a_SOURCES = \
 	%D%/grant_set.c %D%/grant_set.h \
 	%D%/hash.c \
 	%D%/key_table.c %D%/key_table.h \
+	%D%/limit.c \
 	%D%/lint.c \
 	%D%/look.c \
 	%D%/names.c \
@@ -19,5 +20,6 @@ relayd_libpolicy_a_SOURCES = \
 	%D%/pattern_set.c \
 	%D%/pattern_table.c %D%/pattern_table.h \
 	%D%/policy.h %D%/policy_private.h \
+	%D%/quota.c %D%/quota.h \
 	%D%/reason.c %D%/reason.h
 relayd_libpolicy_a_CFLAGS = $(AM_CFLAGS) $(IDN_CFLAGS)

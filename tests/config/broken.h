@@ -510,7 +510,6 @@ static const struct broken {
 		"    certificates = { \"dns:x\" }\n"
 		"    require-tls = true\n"
 		"    require = { \"spf\" }\n"
-		"    limits = { \"600 messages/hour\" }\n"
 		"    rewrite-sender = \"a@example.com\"\n"
 		"}\n",
 		"relayd.conf:8: option 'users' of grant \"billing\": not available "
@@ -521,10 +520,30 @@ static const struct broken {
 		"available in this release of relayd; remove it\n"
 		"relayd.conf:11: option 'require' of grant \"billing\": not "
 		"available in this release of relayd; remove it\n"
-		"relayd.conf:12: option 'limits' of grant \"billing\": not available "
-		"in this release of relayd; remove it\n"
-		"relayd.conf:13: option 'rewrite-sender' of grant \"billing\": not "
+		"relayd.conf:12: option 'rewrite-sender' of grant \"billing\": not "
 		"available in this release of relayd; remove it\n" },
+	{ "limits that are none",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    limits = { \"600 messages/hour\", \"600 mails/hour\",\n"
+		"               \"20 sessions/day\",\n"
+		"               \"700 messages/hour\" }\n"
+		"}\n",
+		"relayd.conf:8: option 'limits' of grant \"billing\": '600 mails/hour' is "
+		"not a limit; write for example \"600 messages/hour\", \"5000 "
+		"recipients/day per sender\", \"2GB bytes/day\" or \"20 sessions per "
+		"address\"\n"
+		"relayd.conf:9: option 'limits' of grant \"billing\": '20 sessions/day' is "
+		"not a limit; write for example \"600 messages/hour\", \"5000 "
+		"recipients/day per sender\", \"2GB bytes/day\" or \"20 sessions per "
+		"address\"\n"
+		"relayd.conf:10: option 'limits' of grant \"billing\": '700 messages/hour' "
+		"limits the same as one before it; remove one\n" },
 	{ "options of a route of a later release",
 		HOSTNAME
 		CONNECTOR

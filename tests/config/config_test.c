@@ -759,11 +759,21 @@ START_TEST(limit_has_a_count_a_unit_and_a_window)
 		const char *text;
 		struct limit_source limit;
 	} good[] = {
-		{ "600 messages/hour", { 600, LIMIT_MESSAGES, 3600 } },
-		{ "5000 recipients/day", { 5000, LIMIT_RECIPIENTS, 86400 } },
-		{ "2GB octets/day", { UINT64_C(2147483648), LIMIT_OCTETS, 86400 } },
-		{ "10 messages / minute", { 10, LIMIT_MESSAGES, 60 } },
-		{ "1 Messages/Second", { 1, LIMIT_MESSAGES, 1 } },
+		{ "600 messages/hour", { 600, LIMIT_MESSAGES, LIMIT_PER_GRANT, 3600 } },
+		{ "5000 recipients/day",
+		  { 5000, LIMIT_RECIPIENTS, LIMIT_PER_GRANT, 86400 } },
+		{ "2GB octets/day",
+		  { UINT64_C(2147483648), LIMIT_OCTETS, LIMIT_PER_GRANT, 86400 } },
+		{ "2GB bytes/day per login",
+		  { UINT64_C(2147483648), LIMIT_OCTETS, LIMIT_PER_LOGIN, 86400 } },
+		{ "10 messages / minute", { 10, LIMIT_MESSAGES, LIMIT_PER_GRANT, 60 } },
+		{ "1 Messages/Second", { 1, LIMIT_MESSAGES, LIMIT_PER_GRANT, 1 } },
+		{ "7 messages/15m per sender",
+		  { 7, LIMIT_MESSAGES, LIMIT_PER_SENDER, 900 } },
+		{ "7 messages/31d Per Grant",
+		  { 7, LIMIT_MESSAGES, LIMIT_PER_GRANT, 31 * 86400 } },
+		{ "20 sessions", { 20, LIMIT_SESSIONS, LIMIT_PER_GRANT, 0 } },
+		{ "3 sessions per address", { 3, LIMIT_SESSIONS, LIMIT_PER_ADDRESS, 0 } },
 	};
 	static const char *const bad[] = { "",
 					   "600",
@@ -771,7 +781,19 @@ START_TEST(limit_has_a_count_a_unit_and_a_window)
 					   "messages/hour",
 					   "600 mails/hour",
 					   "600 messages/week",
+					   "600 messages/500ms",
+					   "600 messages/32d",
+					   "600 messages/",
+					   "600 messages hour",
+					   "600 messages/hour sender",
+					   "600 messages/hour per",
+					   "600 messages/hour per network",
+					   "600 messages/hour per sender per login",
+					   "20 sessions/hour",
+					   "2TB bytes/day",
+					   "2000GB bytes/day",
 					   "0 messages/hour",
+					   "0 sessions",
 					   "2GB messages/day",
 					   "600messages/hour",
 					   "-1 messages/hour",
@@ -784,6 +806,7 @@ START_TEST(limit_has_a_count_a_unit_and_a_window)
 			      "%s", good[i].text);
 		ck_assert_uint_eq(limit.count, good[i].limit.count);
 		ck_assert_int_eq(limit.unit, good[i].limit.unit);
+		ck_assert_int_eq(limit.key, good[i].limit.key);
 		ck_assert_uint_eq(limit.window_s, good[i].limit.window_s);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
