@@ -12,6 +12,7 @@ relayd_libconfig_a_SOURCES = \
 	%D%/route.c \
 	%D%/schema.c %D%/schema.h \
 	%D%/section.c \
+	%D%/sendmail_file.c %D%/sendmail_file.h \
 	%D%/settings.c %D%/settings.h \
 	%D%/table_file.c \
 	%D%/value.c %D%/value.h

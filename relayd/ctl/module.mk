@@ -21,3 +21,8 @@ bin_relayctl_SOURCES = %D%/relayctl.c
 bin_relayctl_LDADD = relayd/libctl.a relayd/libconfig.a relayd/libdelivery.a relayd/libaudit.a relayd/libauth.a \
 	relayd/libpolicy.a relayd/libspool.a relayd/libnet.a relayd/libsmtp.a relayd/libbase.a \
 	$(CONFUSE_LIBS) $(IDN_LIBS) $(JANSSON_LIBS) $(XXHASH_LIBS) $(OPENSSL_LIBS)
+
+bin_PROGRAMS += bin/relayd-sendmail
+bin_relayd_sendmail_SOURCES = %D%/sendmail.c
+bin_relayd_sendmail_LDADD = relayd/libconfig.a relayd/libnet.a relayd/libsmtp.a relayd/libbase.a \
+	$(CONFUSE_LIBS) $(CURL_LIBS) $(IDN_LIBS) $(XXHASH_LIBS)

@@ -11,6 +11,7 @@ relayd_libnet_a_SOURCES = \
 	%D%/notify.c %D%/notify.h \
 	%D%/output.c %D%/output.h \
 	%D%/proxy_header.c %D%/proxy_header.h \
+	%D%/submit.c %D%/submit.h \
 	%D%/stream.c %D%/stream.h %D%/stream_private.h \
 	%D%/tls.h %D%/tls_private.h \
 	%D%/tls_client.c %D%/tls_context.c %D%/tls_facts.c %D%/tls_files.c \

@@ -11,4 +11,5 @@ relayd_libsmtp_a_SOURCES = \
 	%D%/line_scan.c %D%/line_scan.h \
 	%D%/received.c \
 	%D%/reply.c %D%/reply.h \
-	%D%/reply_parser.c
+	%D%/reply_parser.c \
+	%D%/submission.c %D%/submission.h

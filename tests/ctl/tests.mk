@@ -7,3 +7,4 @@ tests_ctl_state_fill_LDADD = relayd/libdelivery.a relayd/libaudit.a relayd/libpo
 	$(JANSSON_LIBS) $(IDN_LIBS)
 SYSTEM_TESTS += tests/ctl/ctl_test.py
 SYSTEM_TESTS += tests/ctl/user_test.py
+SYSTEM_TESTS += tests/ctl/sendmail_test.py

@@ -13,6 +13,7 @@ TCase *data_stream_tcase(void);
 TCase *envelope_tcase(void);
 TCase *header_block_tcase(void);
 TCase *reply_tcase(void);
+TCase *submission_tcase(void);
 
 /* Like ck_assert, but free when it holds: for what is asserted a million times. */
 #define must(condition)                                          \
