@@ -141,6 +141,7 @@ const char *name_guess(const struct value *value, const struct span *first_name,
 /* ---- Readers of sections; each fills in its part of the settings ---- */
 
 void globals_read(struct reader *reader);
+void shared_read(struct reader *reader);
 void accepted_domains_read(struct reader *reader);
 void tables_read(struct reader *reader);
 void connectors_read(struct reader *reader);

@@ -51,6 +51,7 @@ static const struct option_schema connector_options[] = {
 	{ "max-recipients-per-message", OPTION_VALUE, IN_THIS_RELEASE, "200", NULL },
 	{ "max-connections",   OPTION_VALUE, IN_THIS_RELEASE, "5000", NULL },
 	{ "max-connections-per-source", OPTION_VALUE, IN_THIS_RELEASE, "20", NULL },
+	{ "message-rate-limit", OPTION_VALUE, IN_THIS_RELEASE, "600", NULL },
 	{ "max-protocol-errors", OPTION_VALUE, IN_THIS_RELEASE, "5", NULL },
 	{ "max-logon-failures", OPTION_VALUE, NOT_YET,        "3", NULL },
 	{ "max-hop-count",     OPTION_VALUE, IN_THIS_RELEASE, "60", NULL },
@@ -155,6 +156,8 @@ static const struct section_schema metrics_schema = SECTION(metrics_options);
 
 static const struct option_schema shared_options[] = {
 	{ "redis", OPTION_VALUE, IN_THIS_RELEASE, "\"redis://127.0.0.1:6379/0\"", NULL },
+	{ "password-file", OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/redis-password\"", NULL },
+	{ "when-away", OPTION_VALUE, IN_THIS_RELEASE, "\"open\"", NULL },
 };
 static const struct section_schema shared_schema = SECTION(shared_options);
 
@@ -177,7 +180,7 @@ static const struct option_schema root_options[] = {
 	{ "audit",           OPTION_SECTION,        IN_THIS_RELEASE, NULL, &audit_schema },
 	{ "dns",             OPTION_SECTION,        IN_THIS_RELEASE, NULL, &dns_schema },
 	{ "metrics",         OPTION_SECTION,        NOT_YET,         NULL, &metrics_schema },
-	{ "shared",          OPTION_SECTION,        NOT_YET,         NULL, &shared_schema },
+	{ "shared",          OPTION_SECTION,        IN_THIS_RELEASE, NULL, &shared_schema },
 };
 const struct section_schema schema_root = SECTION(root_options);
 /* clang-format on */

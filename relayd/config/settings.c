@@ -59,6 +59,7 @@ settings_fill(struct reader *reader)
 	struct settings *settings = reader->settings;
 
 	globals_read(reader);
+	shared_read(reader);
 	accepted_domains_read(reader);
 	tables_read(reader);
 	connectors_read(reader);

@@ -8,11 +8,19 @@
 
 #include "auth/settings.h"
 #include "delivery/delivery.h"
+#include "net/redis.h"
 #include "policy/policy.h"
 #include "session/session.h"
 
 #define CONFIG_PATH_DEFAULT "/etc/relayd/relayd.conf"
 #define WORKERS_MAX	    128
+
+/* shared { }: where limits are counted for several gateways. */
+struct shared_settings {
+	bool is_wanted;
+	bool is_closed_when_away; /* limits then defer; else they count here alone */
+	struct redis_settings redis;
+};
 
 struct settings {
 	struct arena arena; /* owns everything below but the policy */
@@ -29,6 +37,7 @@ struct settings {
 	size_t route_count;
 	struct queue_settings queue;
 	struct dns_settings dns;
+	struct shared_settings shared;
 	struct auth_settings auth; /* sasl { } */
 	int64_t audit_keep_ms; /* 0: for ever */
 };

@@ -158,8 +158,15 @@ limit_unit_parse(struct span text, enum limit_unit *unit)
 static enum parse_status
 limit_key_parse(struct span text, enum limit_key *key)
 {
-	static const enum limit_key keys[] = { LIMIT_PER_GRANT, LIMIT_PER_LOGIN,
-					       LIMIT_PER_ADDRESS, LIMIT_PER_SENDER };
+	static const struct {
+		const char *name;
+		enum limit_key key;
+	} keys[] = {
+		{ "grant", LIMIT_PER_GRANT },
+		{ "login", LIMIT_PER_LOGIN },
+		{ "address", LIMIT_PER_ADDRESS },
+		{ "sender", LIMIT_PER_SENDER },
+	};
 
 	*key = LIMIT_PER_GRANT;
 	if (span_is_empty(text))
@@ -170,8 +177,8 @@ limit_key_parse(struct span text, enum limit_key *key)
 
 	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
 		if (span_is_empty(text) &&
-		    span_equal_fold(name, span_of(limit_key_name(keys[i])))) {
-			*key = keys[i];
+		    span_equal_fold(name, span_of(keys[i].name))) {
+			*key = keys[i].key;
 			return PARSE_OK;
 		}
 	}

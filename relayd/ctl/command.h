@@ -48,6 +48,7 @@ extern const struct command command_explain;
 extern const struct command command_why;
 extern const struct command command_audit_list;
 extern const struct command command_queue_list;
+extern const struct command command_limits;
 extern const struct command command_reload;
 extern const struct command command_reason;
 extern const struct command command_user_add;

@@ -222,6 +222,9 @@ status_print(const json_t *answer)
 	workers_print(json_object_get(answer, "workers"));
 	connectors_print(json_object_get(answer, "connectors"), uptime_s);
 	routes_print(json_object_get(answer, "routes"), uptime_s);
+	if (json_array_size(json_object_get(answer, "limits")) > 0)
+		(void)putchar('\n');
+	limits_print(json_object_get(answer, "limits"));
 	spool_print(json_object_get(answer, "spool"));
 	warnings_print(json_object_get(answer, "warnings"));
 }

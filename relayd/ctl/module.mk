@@ -5,6 +5,7 @@ relayd_libctl_a_SOURCES = \
 	%D%/command.c %D%/command.h \
 	%D%/command_audit_list.c \
 	%D%/command_explain.c \
+	%D%/command_limits.c \
 	%D%/command_queue_list.c \
 	%D%/command_reason.c \
 	%D%/command_reload.c \

@@ -8,6 +8,7 @@ relayd_libdaemon_a_SOURCES = \
 	%D%/sandbox.c %D%/sandbox.h \
 	%D%/shared.c %D%/shared.h \
 	%D%/status.c \
+	%D%/status_limits.c \
 	%D%/supervisor.c %D%/supervisor.h %D%/supervisor_private.h \
 	%D%/worker.c %D%/worker.h
 
@@ -17,4 +18,4 @@ sbin_relayd_LDADD = \
 	relayd/libdaemon.a relayd/libconfig.a relayd/libdelivery.a relayd/libsession.a \
 	relayd/libaudit.a relayd/libpolicy.a relayd/libspool.a relayd/libnet.a \
 	relayd/libsmtp.a relayd/libbase.a \
-	$(CONFUSE_LIBS) $(UNBOUND_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SECCOMP_LIBS) $(CAPNG_LIBS)
+	$(CONFUSE_LIBS) $(UNBOUND_LIBS) $(REDIS_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SECCOMP_LIBS) $(CAPNG_LIBS)

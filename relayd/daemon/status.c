@@ -284,6 +284,7 @@ status_write(const struct supervisor *supervisor, struct buffer *out)
 		spool_write(sum, &j);
 		worker_figures_free(&sum);
 	}
+	status_limits_write(supervisor, &j);
 	json_array_begin(&j, "warnings");
 	settings_lint(settings, clock_wall_ms(), warning_write, &j);
 	json_array_end(&j);

@@ -479,11 +479,13 @@ supervisor_build(struct supervisor *supervisor, struct settings *settings, struc
 	supervisor->shared = shared_new(settings->state_directory,
 					supervisor->started_wall_ms, fault);
 	supervisor->limits = connection_limits_new(SLOTS, LIMIT_SOURCES);
+	supervisor->quota = shared_quota_memory_new(SLOTS, fault);
 	supervisor->loop = loop_new(fault);
 	if (supervisor->limits == NULL)
 		fault_set(fault, "memory for the connection limits");
 	if (supervisor->audit == NULL || supervisor->shared == NULL ||
-	    supervisor->limits == NULL || supervisor->loop == NULL)
+	    supervisor->limits == NULL || supervisor->quota == NULL ||
+	    supervisor->loop == NULL)
 		return false;
 	return signals_start(supervisor, fault) && control_open(supervisor, fault) &&
 	       generation_start(supervisor, supervisor->candidate, fault);

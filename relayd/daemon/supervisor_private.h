@@ -66,6 +66,7 @@ struct supervisor {
 	struct audit *audit;
 	struct shared *shared;
 	struct connection_limits *limits;
+	struct quota *quota; /* what is used of the grants' limits */
 	struct list generations; /* the last one is current, or wants to be */
 	struct generation *current;
 	struct generation *candidate; /* being started by a reload; NULL */
@@ -136,6 +137,10 @@ void control_reload_ended(struct supervisor *supervisor, bool succeeded, struct 
 
 /* One line of JSON, without the newline. */
 void status_write(const struct supervisor *supervisor, struct buffer *out);
+
+/* The member "limits": what is used of them now. status_limits.c */
+struct json;
+void status_limits_write(const struct supervisor *supervisor, struct json *json);
 
 /* Add what a worker that ends had counted to the totals of the past. */
 void past_add(struct supervisor *supervisor, const struct child *child);

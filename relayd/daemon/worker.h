@@ -27,8 +27,9 @@ struct worker_start {
 	const struct log *log;
 	struct shared *shared;
 	struct connection_limits *limits;
+	struct quota *quota;
 	struct worker_figures *figures;
-	unsigned slot;	      /* in limits */
+	unsigned slot;	      /* in limits and quota */
 	const int *listeners; /* listening sockets, this worker's alone */
 	size_t listener_count;
 	int channel; /* to the supervisor */

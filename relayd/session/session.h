@@ -18,6 +18,8 @@
 
 struct session_server;
 struct connection_limits; /* session/connection_limits.h */
+struct quota;		  /* policy/quota.h */
+struct shared_quota;	  /* session/shared_quota.h */
 
 enum bare_newline {
 	BARE_NEWLINE_REFUSE,	/* 550 5.6.11 after the end of data */
@@ -37,6 +39,7 @@ struct session_settings {
 	uint32_t connections_per_source_max; /* 0: no limit */
 	uint32_t protocol_errors_max;	      /* 0: no limit */
 	uint32_t hops_max;		      /* Received fields */
+	uint32_t message_rate_max; /* messages a minute that one address begins; 0: no limit */
 	int64_t tarpit_ms;
 	int64_t inactivity_ms;
 	int64_t connection_ms;
@@ -85,7 +88,10 @@ struct session_environment {
 	const struct session_settings *connectors; /* policy_connector_count of them */
 	struct session_figures *figures;	   /* as many */
 	struct connection_limits *limits;	   /* shared by all workers; NULL: none */
-	unsigned slot;				   /* this worker's, in limits */
+	unsigned slot;				   /* this worker's, in limits and quota */
+	struct quota *quota;	     /* shared by all workers; NULL: limits cannot be counted */
+	struct shared_quota *shared; /* counts for several gateways; NULL: none */
+	bool is_quota_closed;	     /* while that is away, limits defer */
 	_Atomic uint64_t *session_serial;	   /* shared by all workers; base/id.h */
 	struct session_next next;
 };

@@ -101,6 +101,16 @@ own_token_make(struct session_server *server, const struct session_settings *set
 	return arena_copy(&server->arena, buffer_span(&server->scratch));
 }
 
+/* No grant can have a name with a space. */
+static struct span
+rate_owner_make(struct session_server *server, const struct session_settings *settings)
+{
+	buffer_clear(&server->scratch);
+	(void)buffer_append_text(&server->scratch, "connector ");
+	(void)buffer_append(&server->scratch, settings->name);
+	return arena_copy(&server->arena, buffer_span(&server->scratch));
+}
+
 struct session_server *
 session_server_new(const struct session_environment *environment)
 {
@@ -121,6 +131,7 @@ session_server_new(const struct session_environment *environment)
 
 		server->texts[i].hello = hello_make(server, settings);
 		server->texts[i].own_token = own_token_make(server, settings);
+		server->texts[i].rate_owner = rate_owner_make(server, settings);
 	}
 	server->hook.run = server_turn_ends;
 	loop_hook_add(environment->loop, &server->hook);
@@ -235,6 +246,7 @@ connection_give_back(struct session *session)
 	session->held = NULL;
 	session->is_ending = true;
 	session->is_gone = true;
+	session_quota_end(session);
 	if (!session->is_counted)
 		return;
 	atomic_fetch_sub_explicit(&session->figures->sessions_open, 1, memory_order_relaxed);

@@ -3,6 +3,7 @@
 SYSTEM_TESTS += \
 	tests/dialogs/clients_test.py \
 	tests/dialogs/dialogs_test.py \
+	tests/dialogs/limits_test.py \
 	tests/dialogs/main_job_test.py \
 	tests/dialogs/quickstart_test.py \
 	tests/dialogs/supervisor_test.py
