@@ -157,9 +157,9 @@ connectors_read(struct reader *reader)
 	size_t count;
 	struct section *sections = sections_open(reader, "connector", &count);
 	struct connector_source *connectors =
-	    arena_new_array(reader->arena, count, sizeof(*connectors));
+	    arena_new_array(reader->arena, count + 1, sizeof(*connectors)); /* and pickup's */
 	struct session_settings *sessions =
-	    arena_new_array(reader->arena, count, sizeof(*sessions));
+	    arena_new_array(reader->arena, count + 1, sizeof(*sessions));
 
 	for (size_t i = 0; i < count; i++) {
 		connector_read(&sections[i], &connectors[i]);
@@ -170,6 +170,8 @@ connectors_read(struct reader *reader)
 						"connect; write connector \"NAME\" { "
 						"bindings = { \"0.0.0.0:25\" } }");
 	reader->connector_sections = sections;
+	reader->connectors = connectors;
+	reader->sessions = sessions;
 	settings->source.connectors = connectors;
 	settings->source.connector_count = count;
 	settings->connectors = sessions;

@@ -38,8 +38,12 @@ struct reader {
 	const struct outline *outline;
 	struct section root;
 
+	/* the connectors while they are read: the settings', with room for one more */
+	struct connector_source *connectors;
+	struct session_settings *sessions;
+
 	/* the sections that they were read from */
-	struct section *connector_sections;
+	struct section *connector_sections; /* one for each, but for the pickup directory's */
 	struct section *grant_sections;
 	struct section *route_sections;
 };
@@ -145,6 +149,7 @@ void shared_read(struct reader *reader);
 void accepted_domains_read(struct reader *reader);
 void tables_read(struct reader *reader);
 void connectors_read(struct reader *reader);
+void pickup_read(struct reader *reader); /* after the connectors, whose last it adds */
 void routes_read(struct reader *reader);
 void grants_read(struct reader *reader);
 

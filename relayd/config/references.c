@@ -85,11 +85,25 @@ table_reference_check(const struct value *value, enum table_type type)
 	return false;
 }
 
+/* Files of the pickup directory have no address; grants call their client "pickup". */
+static bool
+pickup_reference_check(const struct value *value)
+{
+	if (value->section->reader->settings->pickup.directory != NULL)
+		return true;
+	value_complain(value, "is the client of the pickup directory, and there is none; write "
+			      "pickup { directory = \"...\" }, or remove this");
+	return false;
+}
+
 bool
 network_check(const struct value *value)
 {
 	struct ip_range range;
 
+	if (span_equal(value->text, span_of("pickup")) &&
+	    strcmp(value->option, "remote-ip-ranges") != 0)
+		return pickup_reference_check(value);
 	if (is_table_reference(value))
 		return table_reference_check(value, TABLE_NETWORK);
 	if (ip_range_parse(value->text, &range) == PARSE_OK)

@@ -123,6 +123,7 @@ static const struct section_schema auth_ban_schema = SECTION(auth_ban_options);
 
 static const struct option_schema pickup_options[] = {
 	{ "directory", OPTION_VALUE, IN_THIS_RELEASE, "\"/var/lib/relayd/pickup\"", NULL },
+	{ "max-message-size", OPTION_VALUE, IN_THIS_RELEASE, "\"36MB\"", NULL },
 };
 static const struct section_schema pickup_schema = SECTION(pickup_options);
 
@@ -175,7 +176,7 @@ static const struct option_schema root_options[] = {
 	{ "grant",           OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &grant_schema },
 	{ "route",           OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &route_schema },
 	{ "auth-ban",        OPTION_SECTION,        NOT_YET,         NULL, &auth_ban_schema },
-	{ "pickup",          OPTION_SECTION,        NOT_YET,         NULL, &pickup_schema },
+	{ "pickup",          OPTION_SECTION,        IN_THIS_RELEASE,        NULL, &pickup_schema },
 	{ "queue",           OPTION_SECTION,        IN_THIS_RELEASE, NULL, &queue_schema },
 	{ "audit",           OPTION_SECTION,        IN_THIS_RELEASE, NULL, &audit_schema },
 	{ "dns",             OPTION_SECTION,        IN_THIS_RELEASE, NULL, &dns_schema },

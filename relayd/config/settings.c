@@ -63,6 +63,7 @@ settings_fill(struct reader *reader)
 	accepted_domains_read(reader);
 	tables_read(reader);
 	connectors_read(reader);
+	pickup_read(reader);
 	routes_read(reader);
 	grants_read(reader);
 	if (reader->complaints->error_count > 0)

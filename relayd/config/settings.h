@@ -22,6 +22,12 @@ struct shared_settings {
 	struct redis_settings redis;
 };
 
+/* pickup { } */
+struct pickup_settings {
+	const char *directory; /* NULL: none */
+	uint64_t message_octets_max;
+};
+
 struct settings {
 	struct arena arena; /* owns everything below but the policy */
 	const char *path;   /* of the main file */
@@ -39,6 +45,7 @@ struct settings {
 	struct dns_settings dns;
 	struct shared_settings shared;
 	struct auth_settings auth; /* sasl { } */
+	struct pickup_settings pickup;
 	int64_t audit_keep_ms; /* 0: for ever */
 };
 

@@ -88,7 +88,9 @@ attempt_read(const struct relayctl *ctl, const struct arguments *a, struct attem
 		return usage_complain(ctl, "--client and --from are needed");
 	if (a->header_from != NULL && a->to == NULL)
 		return usage_complain(ctl, "--header-from is looked at after --to, which is not given");
-	if (ip_parse(span_of(a->client), &facts->client) != PARSE_OK)
+	if (strcmp(a->client, "pickup") == 0)
+		facts->client = (struct ip){ { 0 } };
+	else if (ip_parse(span_of(a->client), &facts->client) != PARSE_OK)
 		return usage_complain(ctl, "--client %s is not an address", a->client);
 	facts->now_wall_ms = clock_wall_ms();
 	if (a->at != NULL &&

@@ -43,8 +43,8 @@ static bool
 socket_bind(struct supervisor *supervisor, const struct ip_endpoint *endpoint, unsigned index,
 	    struct fault *fault)
 {
-	if (socket_is_bound(supervisor, endpoint, index))
-		return true;
+	if (endpoint->port == 0 || socket_is_bound(supervisor, endpoint, index))
+		return true; /* port 0: the pickup directory, whose socket is no such one */
 	int fd = listener_open(endpoint, LISTEN_BACKLOG,
 			       LISTENER_REUSEPORT | LISTENER_V6ONLY, fault);
 
@@ -105,11 +105,12 @@ listeners_choose(const struct supervisor *supervisor, const struct settings *set
 		    is_binding_of(settings, &socket->endpoint))
 			fds[count++] = socket->fd;
 	}
+	if (settings->pickup.directory != NULL)
+		fds[count++] = supervisor->pickup.listener;
 	return count;
 }
 
-/* In the child: whatever belongs to the supervisor alone is closed or forgotten. */
-static void
+void
 inherited_close(const struct supervisor *supervisor, const int *kept, size_t kept_count)
 {
 	for (size_t i = 0; i < supervisor->socket_count; i++) {
@@ -122,6 +123,8 @@ inherited_close(const struct supervisor *supervisor, const int *kept, size_t kep
 	}
 	for (struct list *l = supervisor->children.next; l != &supervisor->children; l = l->next)
 		(void)close(LIST_OWNER(l, struct child, link)->channel.fd);
+	if (supervisor->pickup.channel != -1)
+		(void)close(supervisor->pickup.channel);
 	if (supervisor->control.fd != -1)
 		(void)close(supervisor->control.fd);
 	if (supervisor->signals.fd != -1)
@@ -132,7 +135,7 @@ inherited_close(const struct supervisor *supervisor, const int *kept, size_t kep
 		(void)close(supervisor->ready_fd);
 }
 
-static void
+void
 signals_restore(void)
 {
 	sigset_t none;
@@ -148,7 +151,7 @@ static _Noreturn void
 child_become_worker(struct supervisor *supervisor, const struct child *child, int channel)
 {
 	const struct settings *settings = child->generation->settings;
-	int *fds = memory_new_array(supervisor->socket_count + 1, sizeof(*fds));
+	int *fds = memory_new_array(supervisor->socket_count + 2, sizeof(*fds));
 	size_t count = listeners_choose(supervisor, settings, child->index, fds);
 	char who[32];
 
@@ -305,6 +308,7 @@ children_reap(struct supervisor *supervisor)
 {
 	struct list *next;
 
+	pickup_reap(supervisor);
 	for (struct list *l = supervisor->children.next; l != &supervisor->children; l = next) {
 		struct child *child = LIST_OWNER(l, struct child, link);
 		int status;

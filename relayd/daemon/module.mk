@@ -5,6 +5,7 @@ relayd_libdaemon_a_SOURCES = \
 	%D%/children.c \
 	%D%/control.c \
 	%D%/control_request.c %D%/control_request.h \
+	%D%/pickup.c %D%/pickup.h %D%/pickup_seat.c \
 	%D%/sandbox.c %D%/sandbox.h \
 	%D%/shared.c %D%/shared.h \
 	%D%/status.c \
@@ -18,4 +19,5 @@ sbin_relayd_LDADD = \
 	relayd/libdaemon.a relayd/libconfig.a relayd/libdelivery.a relayd/libsession.a \
 	relayd/libaudit.a relayd/libpolicy.a relayd/libspool.a relayd/libnet.a \
 	relayd/libsmtp.a relayd/libbase.a \
-	$(CONFUSE_LIBS) $(UNBOUND_LIBS) $(REDIS_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SECCOMP_LIBS) $(CAPNG_LIBS)
+	$(CONFUSE_LIBS) $(CURL_LIBS) $(UNBOUND_LIBS) $(REDIS_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) \
+	$(SECCOMP_LIBS) $(CAPNG_LIBS)

@@ -191,6 +191,8 @@ static const int worker_calls[] = {
 	SCMP_SYS(getcwd), SCMP_SYS(readlink), SCMP_SYS(readlinkat), SCMP_SYS(access),
 	SCMP_SYS(faccessat), SCMP_SYS(faccessat2), SCMP_SYS(prctl), SCMP_SYS(set_tid_address),
 	SCMP_SYS(getrusage), SCMP_SYS(times), SCMP_SYS(ioctl),
+	/* the pickup process watches its directory */
+	SCMP_SYS(inotify_init1), SCMP_SYS(inotify_add_watch), SCMP_SYS(signalfd4),
 };
 
 /* No worker of ours ever calls these: whoever does has taken it over. */

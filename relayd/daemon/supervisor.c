@@ -127,6 +127,7 @@ stop_begin(struct supervisor *supervisor)
 	notify_stopping(&supervisor->notify, NULL);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		loop_timer_cancel(supervisor->loop, &supervisor->seats[i].timer);
+	pickup_stop(supervisor);
 	children_tell(supervisor, NULL, WORD_STOP);
 	loop_timer_set(supervisor->loop, &supervisor->stop_timer, STOP_GRACE_MS);
 	if (list_is_empty(&supervisor->children))
@@ -203,6 +204,7 @@ candidate_take_over(struct supervisor *supervisor)
 	supervisor->current = supervisor->candidate;
 	supervisor->candidate = NULL;
 	settings_lint(supervisor->current->settings, clock_wall_ms(), lint_complain, supervisor);
+	pickup_renew(supervisor);
 	if (before == NULL) {
 		first_start_done(supervisor);
 		return;
@@ -359,7 +361,8 @@ supervisor_reload(struct supervisor *supervisor, struct buffer *errors)
 		log_error(supervisor->log, "%s", buffer_text(errors));
 		return reload_refuse(supervisor, settings, errors);
 	}
-	if (!sockets_bind(supervisor, settings, &fault)) {
+	if (!sockets_bind(supervisor, settings, &fault) ||
+	    !pickup_bind(supervisor, settings, &fault)) {
 		buffer_append_text(errors, fault_text(&fault));
 		log_error(supervisor->log, "%s", fault_text(&fault));
 		return reload_refuse(supervisor, settings, errors);
@@ -460,6 +463,8 @@ static bool
 rights_use(struct supervisor *supervisor, const struct settings *settings, struct fault *fault)
 {
 	return directory_give(settings->state_directory, settings->user, fault) &&
+	       (settings->pickup.directory == NULL ||
+		directory_give(settings->pickup.directory, settings->user, fault)) &&
 	       sockets_bind(supervisor, settings, fault) &&
 	       privileges_drop(settings->user, true, fault);
 }
@@ -488,6 +493,7 @@ supervisor_build(struct supervisor *supervisor, struct settings *settings, struc
 	    supervisor->loop == NULL)
 		return false;
 	return signals_start(supervisor, fault) && control_open(supervisor, fault) &&
+	       pickup_bind(supervisor, settings, fault) &&
 	       generation_start(supervisor, supervisor->candidate, fault);
 }
 
@@ -497,6 +503,7 @@ supervisor_tear_down(struct supervisor *supervisor)
 	struct list *link;
 
 	control_close(supervisor);
+	pickup_seat_reset(supervisor);
 	children_kill(supervisor);
 	supervisor->current = NULL;
 	supervisor->candidate = NULL;
@@ -539,6 +546,7 @@ supervisor_run(struct settings *settings, const struct log *log, int ready_fd)
 	};
 	if (!notify_init(&supervisor->notify, getenv("NOTIFY_SOCKET"), &fault))
 		log_warn(log, "%s", fault_text(&fault));
+	pickup_seat_init(&supervisor->pickup);
 	list_init(&supervisor->generations);
 	list_init(&supervisor->children);
 	list_init(&supervisor->control_clients);

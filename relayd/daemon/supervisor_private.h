@@ -57,6 +57,14 @@ struct worker_seat {
 	struct loop_timer timer;
 };
 
+/* The pickup process (daemon/pickup.h), where the configuration has one. */
+struct pickup_seat {
+	pid_t pid;    /* 0: none */
+	int channel;  /* closed: it is to end */
+	int listener; /* the socket where workers take what it brings; kept for ever */
+	struct loop_timer timer; /* to start it again */
+};
+
 /* A client of the control socket that waits for a reload to end. */
 struct control_client;
 
@@ -75,6 +83,7 @@ struct supervisor {
 	struct worker_seat seats[WORKERS_MAX];
 	struct bound_socket *sockets;
 	size_t socket_count;
+	struct pickup_seat pickup;
 	struct notify notify;
 	struct loop_watch signals;
 	struct loop_timer stop_timer;
@@ -110,6 +119,31 @@ void children_tell(struct supervisor *supervisor, const struct generation *gener
 
 bool children_are_ready(const struct supervisor *supervisor,
 			const struct generation *generation);
+
+/*
+ * In a new process: whatever belongs to the supervisor alone is closed, and so are the sockets
+ * but those that it keeps; signals are as in any program, but those of the terminal.
+ */
+void inherited_close(const struct supervisor *supervisor, const int *kept, size_t kept_count);
+void signals_restore(void);
+
+/* ---- pickup_seat.c ---- */
+
+void pickup_seat_init(struct pickup_seat *seat);
+void pickup_seat_reset(struct supervisor *supervisor); /* kills what still runs */
+
+/* Open the socket where workers take what is picked up, if it is wanted and not open yet. */
+bool pickup_bind(struct supervisor *supervisor, const struct settings *settings,
+		 struct fault *fault);
+
+/* Run the process of the current configuration, once the one before it ended. */
+void pickup_renew(struct supervisor *supervisor);
+
+/* It finishes the file at hand and ends. */
+void pickup_stop(struct supervisor *supervisor);
+
+/* Collect it if it ended. */
+void pickup_reap(struct supervisor *supervisor);
 
 /* ---- supervisor.c ---- */
 

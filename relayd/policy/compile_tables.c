@@ -106,6 +106,9 @@ void
 network_item_read(struct compiler *c, const struct place *place, const char *option,
 		  struct span item, struct range_list *out, uint32_t owner)
 {
+	/* the client of the pickup directory has the address that no other can have, "::" */
+	static const struct span pickup_client = SPAN_LITERAL("pickup");
+	static const struct ip_range unspecified;
 	struct span name;
 	struct ip_range range;
 
@@ -118,6 +121,10 @@ network_item_read(struct compiler *c, const struct place *place, const char *opt
 		table_ranges_read(c, table);
 		for (size_t i = 0; i < table->range_count; i++)
 			range_list_add(out, &table->ranges[i], owner);
+		return;
+	}
+	if (span_equal(item, pickup_client)) {
+		range_list_add(out, &unspecified, owner);
 		return;
 	}
 	if (ip_range_parse(item, &range) == PARSE_OK)

@@ -128,7 +128,7 @@ struct grant_source {
 	struct span ticket;
 	struct text_list connectors;   /* names; empty: all */
 	struct text_list users;	       /* "billing", "*@domain", "table:NAME"; empty: no condition */
-	struct text_list networks;     /* ranges or "table:NAME"; empty: no condition */
+	struct text_list networks;     /* ranges, "table:NAME", "pickup" (is ::); empty: no condition */
 	struct text_list certificates; /* "sha256:..", "dns:..", "email:..", "cn:.." */
 	struct text_list senders;      /* patterns; must not be empty */
 	struct text_list recipients;   /* patterns, "accepted-domains", "table:NAME" */

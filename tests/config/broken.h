@@ -435,14 +435,31 @@ static const struct broken {
 		"auth-ban { failures = 10 }\n",
 		"relayd.conf:5: section 'auth-ban': not available in this release "
 		"of relayd; remove it\n" },
-	{ "a section of a later release: pickup",
+	{ "a pickup directory without its name",
 		HOSTNAME
 		CONNECTOR
 		ROUTE
 		GRANT
-		"pickup { directory = \"/x\" }\n",
-		"relayd.conf:5: section 'pickup': not available in this release of "
-		"relayd; remove it\n" },
+		"pickup { }\n",
+		"relayd.conf:5: pickup has no directory; write for example "
+		"directory = \"/var/lib/relayd/pickup\"\n" },
+	{ "a pickup directory with a relative name",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"pickup { directory = \"drop\" }\n",
+		"relayd.conf:5: option 'directory' of pickup: 'drop' is not an absolute path; "
+		"write one that begins with \"/\"\n" },
+	{ "a grant for a pickup directory that is not there",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"a\" { networks = { \"pickup\" } senders = { \"@a.example\" } "
+		"recipients = { \"*\" } }\n",
+		"relayd.conf:4: option 'networks' of grant \"a\": 'pickup' is the client of the "
+		"pickup directory, and there is none; write pickup { directory = \"...\" }, or "
+		"remove this\n" },
 	{ "a section of a later release: metrics",
 		HOSTNAME
 		CONNECTOR

@@ -5,6 +5,7 @@ SYSTEM_TESTS += \
 	tests/dialogs/dialogs_test.py \
 	tests/dialogs/limits_test.py \
 	tests/dialogs/main_job_test.py \
+	tests/dialogs/pickup_test.py \
 	tests/dialogs/quickstart_test.py \
 	tests/dialogs/supervisor_test.py
 EXTRA_DIST += \
