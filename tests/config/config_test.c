@@ -285,6 +285,7 @@ START_TEST(defaults_are_those_of_the_manual)
 	ck_assert_uint_eq(session->connections_max, 5000);
 	ck_assert_uint_eq(session->connections_per_source_max, 20);
 	ck_assert_uint_eq(session->protocol_errors_max, 5);
+	ck_assert_uint_eq(session->message_rate_max, 0);
 	ck_assert_uint_eq(session->hops_max, 60);
 	ck_assert_int_eq(session->tarpit_ms, 5000);
 	ck_assert_int_eq(session->inactivity_ms, 300000);
@@ -293,6 +294,8 @@ START_TEST(defaults_are_those_of_the_manual)
 
 	ck_assert_int_eq(s->source.grants[0].header_from, HEADER_FROM_ANY);
 	ck_assert_int_eq(s->source.grants[0].expires_ms, 0);
+	ck_assert_uint_eq(s->source.grants[0].limit_count, 0);
+	ck_assert(!s->shared.is_wanted);
 	ck_assert_uint_eq(s->routes[0].next_hop_count, 1);
 	assert_text(s->routes[0].next_hops[0].host, "192.0.2.1");
 	ck_assert_uint_eq(s->routes[0].next_hops[0].port, 25);
@@ -753,6 +756,38 @@ START_TEST(duration_needs_its_unit)
 }
 END_TEST
 
+static const struct {
+	const char *url;
+	const char *host;
+	uint16_t port;
+	uint32_t database;
+} redis_urls[] = {
+	{ "redis://127.0.0.1:6379/0", "127.0.0.1", 6379, 0 },
+	{ "redis://127.0.0.1", "127.0.0.1", 6379, 0 },
+	{ "redis://redis.example.com:7000/15", "redis.example.com", 7000, 15 },
+	{ "REDIS://redis.example.com/", "redis.example.com", 6379, 0 },
+	{ "redis://[2001:db8::1]", "2001:db8::1", 6379, 0 },
+	{ "redis://[2001:db8::1]:25/1", "2001:db8::1", 25, 1 },
+};
+
+START_TEST(redis_is_a_host_a_port_and_a_database)
+{
+	char text[1024];
+
+	(void)snprintf(text, sizeof(text),
+		       HOSTNAME CONNECTOR ROUTE GRANT "shared { redis = \"%s\" }\n",
+		       redis_urls[_i].url);
+	struct settings *s = settings_of(text);
+
+	ck_assert(s->shared.is_wanted);
+	ck_assert(!s->shared.is_closed_when_away);
+	assert_text(s->shared.redis.host, redis_urls[_i].host);
+	ck_assert_uint_eq(s->shared.redis.port, redis_urls[_i].port);
+	ck_assert_uint_eq(s->shared.redis.database, redis_urls[_i].database);
+	settings_free(&s);
+}
+END_TEST
+
 START_TEST(limit_has_a_count_a_unit_and_a_window)
 {
 	static const struct {
@@ -888,6 +923,9 @@ config_suite(void)
 
 	tcase_add_checked_fixture(loaded, fixture_begin, fixture_end);
 	tcase_set_timeout(loaded, 60);
+	if (redis_is_built_in())
+		tcase_add_loop_test(loaded, redis_is_a_host_a_port_and_a_database, 0,
+				    ARRAY_LEN(redis_urls));
 	tcase_add_test(loaded, defaults_are_those_of_the_manual);
 	tcase_add_test(loaded, every_option_of_this_release_arrives);
 	tcase_add_test(loaded, lines_are_those_where_a_section_begins);
