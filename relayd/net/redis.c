@@ -49,6 +49,8 @@ struct redis {
 	struct stream stream;
 	struct loop_timer timer;
 	redisReader *reader;
+	redisReplyObjectFunctions functions; /* hiredis's, with short arrays */
+	const redisReplyObjectFunctions *originals;
 	size_t unread; /* octets fed since the last whole answer */
 	struct list calls; /* unanswered, in the order of their questions */
 	struct list early; /* questions that wait for the first connection */
@@ -443,6 +445,36 @@ redis_ended(struct stream *stream, enum stream_end how)
 	redis_fail(redis, why);
 }
 
+#if HIREDIS_MAJOR >= 1
+typedef size_t array_size;
+#else
+typedef int array_size;
+#endif
+
+/* hiredis makes room for as many as are announced, and looks at each when it frees them. */
+static void *
+short_array_make(const redisReadTask *task, array_size elements)
+{
+	const struct redis *redis = task->privdata;
+
+	return elements > REDIS_ITEMS_MAX ? NULL :
+					    redis->originals->createArray(task, elements);
+}
+
+static void
+reader_make(struct redis *redis)
+{
+	redis->reader = redisReaderCreate();
+	if (redis->reader == NULL)
+		abort(); /* out of memory */
+	redis->originals = redis->reader->fn;
+	redis->functions = *redis->originals;
+	redis->functions.createArray = short_array_make;
+	redis->reader->fn = &redis->functions;
+	redis->reader->privdata = redis;
+	redis->unread = 0;
+}
+
 static void
 redis_connected(struct stream *stream, int error)
 {
@@ -452,10 +484,7 @@ redis_connected(struct stream *stream, int error)
 		redis_fail(redis, strerror(error));
 		return;
 	}
-	redis->reader = redisReaderCreate();
-	if (redis->reader == NULL)
-		abort(); /* out of memory */
-	redis->unread = 0;
+	reader_make(redis);
 	redis_greet(redis);
 }
 
