@@ -7,3 +7,7 @@ EXTRA_DIST += contrib/check contrib/deps contrib/quickstart contrib/relayd.servi
 # Samples; installed beside the documentation, so that no configuration is overwritten.
 exampledir = $(docdir)/examples
 dist_example_DATA = etc/relayd.conf etc/relayd-minimal.conf
+exampleroutesdir = $(exampledir)/routes
+dist_exampleroutes_DATA = etc/routes/amazon-ses.conf etc/routes/exchange.conf \
+	etc/routes/google-workspace.conf etc/routes/microsoft365.conf \
+	etc/routes/microsoft365-connector.conf etc/routes/microsoft-hve.conf

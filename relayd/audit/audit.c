@@ -387,14 +387,22 @@ client_put(struct json *j, const struct audit_session *session)
 }
 
 static void
-tls_put(struct json *j, struct span version, struct span cipher, struct span client)
+tls_put(struct json *j, struct span version, struct span cipher,
+	const struct audit_session *session)
 {
 	if (version.len == 0)
 		return;
 	json_object_begin(j, "tls");
 	json_text(j, "version", version);
 	json_text_if(j, "cipher", cipher);
-	json_text_if(j, "client", client);
+	if (session != NULL)
+		json_text_if(j, "client", session->tls_client);
+	if (session != NULL && session->tls_name_count > 1) {
+		json_array_begin(j, "names");
+		for (size_t i = 0; i < session->tls_name_count; i++)
+			json_text(j, NULL, session->tls_names[i]);
+		json_array_end(j);
+	}
 	json_object_end(j);
 }
 
@@ -416,7 +424,7 @@ session_put(struct json *j, const struct audit_session *session)
 	json_text_if(j, "connector", session->connector);
 	client_put(j, session);
 	endpoint_if(j, "local", &session->local);
-	tls_put(j, session->tls_version, session->tls_cipher, session->tls_client);
+	tls_put(j, session->tls_version, session->tls_cipher, session);
 	auth_put(j, session);
 }
 
@@ -510,10 +518,23 @@ audit_connect(struct audit *audit, const struct audit_session *session, int64_t 
 }
 
 /* Deliveries and expiries have the same fields. */
+/* What TLS to the next hop was worth. */
+static void
+delivery_tls_put(struct json *j, const struct audit_delivery *delivery)
+{
+	if (delivery->tls_version.len == 0)
+		return;
+	json_object_begin(j, "tls");
+	json_text(j, "version", delivery->tls_version);
+	json_text_if(j, "cipher", delivery->tls_cipher);
+	json_bool(j, "verified", delivery->is_tls_verified);
+	json_text_if(j, "unverified", delivery->tls_unverified);
+	json_object_end(j);
+}
+
 static void
 delivery_record(struct audit *audit, const char *event, const struct audit_delivery *delivery)
 {
-	static const struct span none = { NULL, 0 };
 	size_t start = audit->lines.len;
 	struct json j = record_begin(audit, event, delivery->wall_ms);
 
@@ -521,7 +542,7 @@ delivery_record(struct audit *audit, const char *event, const struct audit_deliv
 	json_text_if(&j, "route", delivery->route);
 	json_text_if(&j, "next_hop", delivery->next_hop);
 	endpoint_if(&j, "peer", &delivery->peer);
-	tls_put(&j, delivery->tls_version, none, none);
+	delivery_tls_put(&j, delivery);
 	json_text(&j, "from", delivery->from);
 	json_text_if(&j, "to", delivery->to);
 	string_if(&j, "result", delivery->result);

@@ -49,7 +49,10 @@ struct audit_session {
 	struct ip_endpoint local;
 	struct span ptr;
 	struct span helo;
-	struct span tls_version, tls_cipher, tls_client;
+	struct span tls_version, tls_cipher;
+	struct span tls_client;	      /* the certificate's name to show */
+	const struct span *tls_names; /* all of it, as grants may ask for them */
+	size_t tls_name_count;
 	struct span user, mechanism;
 };
 
@@ -88,6 +91,9 @@ struct audit_delivery {
 	struct span next_hop;	 /* "mx1.example.com:25", or the Maildir's path */
 	struct ip_endpoint peer; /* port 0: none */
 	struct span tls_version; /* empty: clear */
+	struct span tls_cipher;
+	struct span tls_unverified; /* why the next hop's name is not vouched for */
+	bool is_tls_verified;
 	struct span from;
 	struct span to;		/* this recipient */
 	const char *result;	/* "delivered", "deferred", "failed" */

@@ -64,6 +64,22 @@ client_read(const json_t *client, struct arena *arena, struct audit_record *reco
 	record->client_port = port > UINT16_MAX ? 0 : (uint16_t)port;
 }
 
+/* Where only one name was recorded it stands in "client" alone. */
+static void
+certificates_read(const json_t *tls, struct arena *arena, struct audit_record *record)
+{
+	const json_t *names = json_object_get(tls, "names");
+	size_t count = json_array_size(names);
+	struct span *list = arena_new_array(arena, count + 1, sizeof(*list));
+
+	for (size_t i = 0; i < count; i++)
+		list[i] = text_of(json_array_get(names, i), arena);
+	if (count == 0 && record->tls_client.len > 0)
+		list[count++] = record->tls_client;
+	record->certificates = list;
+	record->certificate_count = count;
+}
+
 static void
 record_fill(const json_t *object, struct arena *arena, struct audit_record *record)
 {
@@ -102,6 +118,7 @@ record_fill(const json_t *object, struct arena *arena, struct audit_record *reco
 	record->tls_version = text_at(tls, "version", arena);
 	record->tls_cipher = text_at(tls, "cipher", arena);
 	record->tls_client = text_at(tls, "client", arena);
+	certificates_read(tls, arena, record);
 	record->user = text_at(auth, "user", arena);
 	record->mechanism = text_at(auth, "mechanism", arena);
 	record->has_from = json_is_string(json_object_get(object, "from"));

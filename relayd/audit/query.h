@@ -21,6 +21,8 @@ struct audit_record {
 	uint16_t client_port;
 	struct span local;
 	struct span tls_version, tls_cipher, tls_client;
+	const struct span *certificates; /* every name of the client's certificate */
+	size_t certificate_count;
 	struct span user, mechanism;
 	bool has_from; /* false: no MAIL; an empty `from` is the null path */
 	struct span from, to, header_from, message_id;

@@ -195,8 +195,8 @@ facts_read(const struct audit_record *record, const struct story_context *contex
 
 	facts->connector = policy_connector_find_name(context->policy, record->connector);
 	facts->user = record->user;
-	facts->certificates = &record->tls_client;
-	facts->certificate_count = record->tls_client.len > 0;
+	facts->certificates = record->certificates;
+	facts->certificate_count = record->certificate_count;
 	facts->is_tls = record->tls_version.len > 0;
 	facts->now_wall_ms = context->now_wall_ms;
 	facts->sender = &out->sender;

@@ -12,15 +12,15 @@
  * gets a verifier (or, over stores of clear text, a password) that follows from a secret and
  * its name, and goes all the way. Whatever comes out of that, `is_decoy` makes it a failure.
  */
-#define _DEFAULT_SOURCE /* malloc_usable_size's malloc.h, setenv */
+#define _DEFAULT_SOURCE /* setenv */
 #include "auth/sasl.h"
 
+#include "auth/sasl_memory.h"
 #include "auth/store.h"
 #include "base/clock.h"
 #include "base/memory.h"
 
 #include <assert.h>
-#include <malloc.h>
 #include <sasl/sasl.h>
 #include <sasl/saslplug.h>
 #include <stdlib.h>
@@ -30,7 +30,6 @@
 #define BINDING_TYPE	 "tls-exporter" /* RFC 9266 */
 #define SSF_TLS		 256
 #define LOG_TEXT_MAX	 200
-#define STACK_WIPE_OCTETS 24576 /* more than any frame of the library that sees a password */
 #define CLEAR_PROPERTY	 "*userPassword"
 #define STORED_PROPERTY	 "*authPassword"
 
@@ -69,40 +68,6 @@ struct sasl_dialog {
 	char user[AUTH_LOGIN_MAX];
 	char log_text[LOG_TEXT_MAX]; /* what the library said last */
 };
-
-/* ---- Memory: what the library gives back may have held a password ---- */
-
-static void
-free_wiped(void *memory)
-{
-	if (memory == NULL)
-		return;
-	memory_wipe(memory, malloc_usable_size(memory));
-	free(memory);
-}
-
-static void *
-resize_wiped(void *memory, size_t octets)
-{
-	void *new = malloc(octets);
-
-	if (new != NULL && memory != NULL) {
-		size_t had = malloc_usable_size(memory);
-
-		memcpy(new, memory, had < octets ? had : octets);
-		free_wiped(memory);
-	}
-	return new;
-}
-
-/* Overwrite the stack below the caller, where the library's frames were. */
-static void __attribute__((noinline))
-stack_wipe(void)
-{
-	char frames[STACK_WIPE_OCTETS];
-
-	memory_wipe(frames, sizeof(frames));
-}
 
 /* ---- Options and plug-ins ---- */
 
@@ -549,7 +514,7 @@ library_start(struct sasl_engine *engine, struct fault *fault)
 {
 	const struct auth_settings *s = engine->settings;
 
-	sasl_set_alloc(malloc, calloc, resize_wiped, free_wiped);
+	sasl_set_alloc(malloc, calloc, sasl_memory_resize, sasl_memory_free);
 	int result = sasl_server_init(engine->callbacks, "relayd");
 
 	if (result != SASL_OK)
@@ -823,7 +788,7 @@ sasl_dialog_step(struct sasl_dialog *dialog, bool has_data, struct span data,
 			     login_step(dialog, has_data, data, &out) :
 			     library_step(dialog, has_data, data, &out);
 		engine->current = NULL;
-		stack_wipe();
+		sasl_stack_wipe();
 	}
 	enum auth_code code = code_of(dialog, result);
 

@@ -67,9 +67,9 @@ connector_read(const struct section *section, struct connector_source *connector
 {
 	static const struct choice tls_demands[] = {
 		{ "none", TLS_NONE, IN_THIS_RELEASE },
-		{ "offered", TLS_OFFERED, NOT_YET },
-		{ "required", TLS_REQUIRED, NOT_YET },
-		{ "implicit", TLS_IMPLICIT, NOT_YET },
+		{ "offered", TLS_OFFERED, IN_THIS_RELEASE },
+		{ "required", TLS_REQUIRED, IN_THIS_RELEASE },
+		{ "implicit", TLS_IMPLICIT, IN_THIS_RELEASE },
 	};
 	static const struct choice without_tls[] = {
 		{ "false", false, IN_THIS_RELEASE },
@@ -106,6 +106,7 @@ session_read(const struct section *section, const struct connector_source *conne
 		.name = connector->name,
 		.hostname = span_of(section->reader->settings->hostname),
 		.tls = connector->tls,
+		.tls_section = connector_tls_section(section, connector->tls),
 		.bare_newline = (enum bare_newline)section_choice(
 		    section, "bare-newlines", newlines, ARRAY_LEN(newlines),
 		    BARE_NEWLINE_REFUSE),

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/memory.h"
 #include "config/complaint.h"
+#include "config/reader.h"
 #include "config/value.h"
 
 #include <stdlib.h>
@@ -55,12 +56,46 @@ monitor_lint(const struct lint *lint, const char *file, unsigned line, const cha
 			       kind, SPAN_ARG(name), date_text(until_ms, date));
 }
 
+/* Names in a certificate count when a CA vouches for them; a fingerprint stands for itself. */
+static void
+certificates_lint(const struct lint *lint, const struct grant_source *grant)
+{
+	size_t names = 0;
+
+	for (size_t i = 0; i < grant->certificates.count; i++)
+		names += !span_starts_fold(grant->certificates.items[i], span_of("sha256:"));
+	if (names > 0 && !settings_grant_has_client_ca(lint->settings, grant))
+		complaint_warn(lint->complaints, grant->file, grant->line,
+			       "grant \"" SPAN_FMT "\" names certificates that nobody vouches "
+			       "for; write client-ca = \"/etc/relayd/tls/clients.pem\" into the "
+			       "tls section of its connectors, or name them by \"sha256:...\"",
+			       SPAN_ARG(grant->name));
+}
+
+/* Certificates that no client will ever see. */
+static void
+tls_lint(const struct lint *lint)
+{
+	const struct settings *settings = lint->settings;
+
+	for (size_t i = 0; i < settings->source.connector_count; i++) {
+		if (settings->source.connectors[i].tls != TLS_NONE)
+			return;
+	}
+	if (settings->tls_count > 0)
+		complaint_warn(lint->complaints, lint->main, 0,
+			       "tls \"%s\" is of no use: no connector has TLS; write tls = "
+			       "\"offered\" into one",
+			       settings->tls[0].name);
+}
+
 static void
 grant_lint(const struct lint *lint, const struct grant_source *grant)
 {
 	char date[CLOCK_RFC3339_SIZE];
 	int64_t left_ms = grant->expires_ms - lint->now_ms;
 
+	certificates_lint(lint, grant);
 	monitor_lint(lint, grant->file, grant->line, "grant", grant->name, grant->mode,
 		     grant->monitor_until_ms);
 	if (left_ms > 0 && left_ms <= EXPIRES_SOON_DAYS * DAY_MS)
@@ -127,6 +162,7 @@ settings_lint(const struct settings *settings, int64_t now_wall_ms,
 		connector_lint(&lint, &source->connectors[i], &settings->connectors[i]);
 	for (size_t i = 0; i < source->grant_count; i++)
 		grant_lint(&lint, &source->grants[i]);
+	tls_lint(&lint);
 	policy_lint(settings->policy, now_wall_ms, policy_complaint, &lint);
 	complaints_tell(lint.complaints, complain, context);
 	free(lint.complaints);

@@ -54,6 +54,9 @@ struct section *sections_open(struct reader *reader, const char *name, size_t *c
 /* The one section of a kind without title; false when there is none. */
 bool section_open(struct reader *reader, const char *name, struct section *out);
 
+/* The one section of a kind inside another; false when there is none. */
+bool section_inner(const struct section *outer, const char *name, struct section *out);
+
 /* Complain of the section as a whole, at its first line: "grant \"x\" <format>". */
 void section_complain(const struct section *section, const char *format, ...) PRINTF_LIKE(2, 3);
 
@@ -148,10 +151,14 @@ void globals_read(struct reader *reader);
 void shared_read(struct reader *reader);
 void accepted_domains_read(struct reader *reader);
 void tables_read(struct reader *reader);
+void tls_read(struct reader *reader); /* before the connectors */
 void connectors_read(struct reader *reader);
 void pickup_read(struct reader *reader); /* after the connectors, whose last it adds */
 void routes_read(struct reader *reader);
 void grants_read(struct reader *reader);
+
+/* TLS, login and balance of a route whose next hops are known. */
+void route_upstream_read(const struct section *section, struct route_settings *route);
 
 /*
  * What no section can know alone. Every recipient that is accepted has a route: a grant names
@@ -160,6 +167,16 @@ void grants_read(struct reader *reader);
  */
 void routes_check(struct reader *reader);
 void monitor_check(struct reader *reader);
+
+/* The tls section of a connector with this demand; complains where there is none for it. */
+size_t connector_tls_section(const struct section *section, enum tls_demand demand);
+
+/* Which connectors ask for a client's certificate: those where some grant does, or AUTH. */
+void certificates_ask(struct reader *reader);
+
+/* Can a name in a client's certificate count for the grant: has some connector a client-ca? */
+bool settings_grant_has_client_ca(const struct settings *settings,
+				  const struct grant_source *grant);
 
 /*
  * The entries of a table file: one a line, "#" comments, blank lines. Complains at the

@@ -79,13 +79,6 @@ next_hops_read(const struct section *section, struct route_settings *route)
 static void
 route_read(const struct section *section, struct route_settings *route)
 {
-	static const struct choice tls[] = {
-		{ "none", ROUTE_TLS_NONE, IN_THIS_RELEASE },
-		{ "opportunistic", ROUTE_TLS_OPPORTUNISTIC, NOT_YET },
-		{ "required", ROUTE_TLS_REQUIRED, NOT_YET },
-		{ "verify", ROUTE_TLS_VERIFY, NOT_YET },
-		{ "dane", ROUTE_TLS_DANE, NOT_YET },
-	};
 	bool has_next_hops = section_has(section, "next-hops");
 	bool has_maildir = section_has(section, "maildir");
 
@@ -95,9 +88,6 @@ route_read(const struct section *section, struct route_settings *route)
 		.line = section->item->line,
 		.recipients = section_list(section, "recipients", recipient_check),
 		.maildir = section_path(section, "maildir"),
-		/* by design the default is opportunistic; this release cannot do it yet */
-		.tls = (enum route_tls)section_choice(section, "tls", tls, ARRAY_LEN(tls),
-						      ROUTE_TLS_NONE),
 		.connections_max =
 		    section_number(section, "connections", CONNECTIONS_DEFAULT, 1,
 				   CONNECTIONS_MAX, false),
@@ -105,11 +95,15 @@ route_read(const struct section *section, struct route_settings *route)
 		    section_number(section, "messages-per-minute", 0, 1, 1000000, true),
 	};
 	next_hops_read(section, route);
+	route_upstream_read(section, route);
 	section_complain_empty(section, "recipients",
 			       "no message would ever take this route; write { \"*\" } "
 			       "or the domains that it serves, or remove the option and "
 			       "name the route in a grant");
 	section_complain_empty(section, "next-hops", "name at least one server");
+	if (route->next_hop_count > NEXT_HOPS_MAX)
+		section_complain(section, "has %zu next hops; write %d at most",
+				 route->next_hop_count, NEXT_HOPS_MAX);
 	if (has_next_hops && has_maildir)
 		section_complain(section, "has both next-hops and a maildir; remove one "
 					  "of them");

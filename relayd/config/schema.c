@@ -11,8 +11,10 @@
 #define SECTION(options) { (options), ARRAY_LEN(options) }
 
 static const struct option_schema tls_options[] = {
-	{ "certificate", OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/fullchain.pem\"", NULL },
-	{ "key",         OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/key.pem\"", NULL },
+	{ "certificate", OPTION_LIST,  IN_THIS_RELEASE, "\"/etc/relayd/tls/fullchain.pem\"", NULL },
+	{ "key",         OPTION_LIST,  IN_THIS_RELEASE, "\"/etc/relayd/tls/key.pem\"", NULL },
+	{ "ocsp-staple", OPTION_LIST,  IN_THIS_RELEASE, "\"/etc/relayd/tls/staple.der\"", NULL },
+	{ "server-names", OPTION_LIST, IN_THIS_RELEASE, "{ \"mx.example.com\" }", NULL },
 	{ "client-ca",   OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/clients.pem\"", NULL },
 	{ "profile",     OPTION_VALUE, IN_THIS_RELEASE, "\"intermediate\"", NULL },
 };
@@ -40,6 +42,7 @@ static const struct option_schema connector_options[] = {
 	{ "bindings",          OPTION_LIST,  IN_THIS_RELEASE, "{ \"0.0.0.0:25\", \"[::]:25\" }", NULL },
 	{ "remote-ip-ranges",  OPTION_LIST,  IN_THIS_RELEASE, "{ \"10.0.0.0/8\" }", NULL },
 	{ "tls",               OPTION_VALUE, IN_THIS_RELEASE, "\"none\"", NULL },
+	{ "tls-section",       OPTION_VALUE, IN_THIS_RELEASE, "\"default\"", NULL },
 	{ "auth-mechanisms",   OPTION_LIST,  IN_THIS_RELEASE, "{ }", NULL },
 	{ "auth-without-tls",  OPTION_VALUE, IN_THIS_RELEASE, "false", NULL },
 	{ "mode",              OPTION_VALUE, IN_THIS_RELEASE, "\"enforce\"", NULL },
@@ -72,8 +75,8 @@ static const struct option_schema grant_options[] = {
 	{ "connectors",    OPTION_LIST,  IN_THIS_RELEASE, "{ \"internal-apps\" }", NULL },
 	{ "users",         OPTION_LIST,  NOT_YET,         "{ \"billing\" }", NULL },
 	{ "networks",      OPTION_LIST,  IN_THIS_RELEASE, "{ \"10.20.1.0/24\" }", NULL },
-	{ "certificates",  OPTION_LIST,  NOT_YET,         "{ \"dns:billing.example.com\" }", NULL },
-	{ "require-tls",   OPTION_VALUE, NOT_YET,         "true", NULL },
+	{ "certificates",  OPTION_LIST,  IN_THIS_RELEASE, "{ \"dns:billing.example.com\" }", NULL },
+	{ "require-tls",   OPTION_VALUE, IN_THIS_RELEASE, "true", NULL },
 	{ "senders",       OPTION_LIST,  IN_THIS_RELEASE, "{ \"@example.com\" }", NULL },
 	{ "header-from",   OPTION_VALUE, IN_THIS_RELEASE, "\"authorized\"", NULL },
 	{ "recipients",    OPTION_LIST,  IN_THIS_RELEASE, "{ \"*\" }", NULL },
@@ -91,21 +94,31 @@ static const struct option_schema grant_options[] = {
 static const struct section_schema grant_schema = SECTION(grant_options);
 
 static const struct option_schema route_auth_options[] = {
-	{ "mechanism",      OPTION_VALUE, IN_THIS_RELEASE, "\"XOAUTH2\"", NULL },
+	{ "mechanism",      OPTION_VALUE, IN_THIS_RELEASE, "\"SCRAM-SHA-256\"", NULL },
 	{ "user",           OPTION_VALUE, IN_THIS_RELEASE, "\"relay@example.com\"", NULL },
 	{ "password-file",  OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/password\"", NULL },
-	{ "token-endpoint", OPTION_VALUE, IN_THIS_RELEASE, "\"https://...\"", NULL },
-	{ "client-id",      OPTION_VALUE, IN_THIS_RELEASE, "\"...\"", NULL },
+	{ "token-endpoint", OPTION_VALUE, IN_THIS_RELEASE, "\"https://login.example.com/oauth2/token\"", NULL },
+	{ "client-id",      OPTION_VALUE, IN_THIS_RELEASE, "\"relayd\"", NULL },
 	{ "client-secret-file", OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/secret\"", NULL },
-	{ "scope",          OPTION_VALUE, IN_THIS_RELEASE, "\"...\"", NULL },
+	{ "certificate",    OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/assertion.pem\"", NULL },
+	{ "key",            OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/assertion.key\"", NULL },
+	{ "refresh-token-file", OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/refresh-token\"", NULL },
+	{ "scope",          OPTION_VALUE, IN_THIS_RELEASE, "\"https://outlook.office365.com/.default\"", NULL },
+	{ "token-ca",       OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/token-ca.pem\"", NULL },
 };
 static const struct section_schema route_auth_schema = SECTION(route_auth_options);
 
 static const struct option_schema route_options[] = {
 	{ "recipients",  OPTION_LIST,  IN_THIS_RELEASE, "{ \"*\" }", NULL },
 	{ "next-hops",   OPTION_LIST,  IN_THIS_RELEASE, "{ \"mail.example.com:25\" }", NULL },
-	{ "tls",         OPTION_VALUE, IN_THIS_RELEASE, "\"none\"", NULL },
-	{ "auth",        OPTION_SECTION, NOT_YET,       NULL, &route_auth_schema },
+	{ "balance",     OPTION_VALUE, IN_THIS_RELEASE, "true", NULL },
+	{ "tls",         OPTION_VALUE, IN_THIS_RELEASE, "\"verify\"", NULL },
+	{ "tls-implicit", OPTION_VALUE, IN_THIS_RELEASE, "true", NULL },
+	{ "tls-ca",      OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/upstream-ca.pem\"", NULL },
+	{ "tls-name",    OPTION_VALUE, IN_THIS_RELEASE, "\"mail.example.com\"", NULL },
+	{ "certificate", OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/client.pem\"", NULL },
+	{ "key",         OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/client.key\"", NULL },
+	{ "auth",        OPTION_SECTION, IN_THIS_RELEASE, NULL, &route_auth_schema },
 	{ "connections", OPTION_VALUE, IN_THIS_RELEASE, "20", NULL },
 	{ "messages-per-minute", OPTION_VALUE, IN_THIS_RELEASE, "30", NULL },
 	{ "cut-through", OPTION_VALUE, NOT_YET,         "false", NULL },
@@ -168,7 +181,7 @@ static const struct option_schema root_options[] = {
 	{ "workers",         OPTION_VALUE, IN_THIS_RELEASE, "0", NULL },
 	{ "user",            OPTION_VALUE, IN_THIS_RELEASE, "\"_relayd\"", NULL },
 	{ "reply-style",     OPTION_VALUE, IN_THIS_RELEASE, "\"relayd\"", NULL },
-	{ "tls",             OPTION_TITLED_SECTION, NOT_YET,         NULL, &tls_schema },
+	{ "tls",             OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &tls_schema },
 	{ "sasl",            OPTION_SECTION,        NOT_YET,         NULL, &sasl_schema },
 	{ "accepted-domain", OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &accepted_domain_schema },
 	{ "table",           OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &table_schema },

@@ -71,6 +71,26 @@ section_open(struct reader *reader, const char *name, struct section *out)
 	return count == 1;
 }
 
+bool
+section_inner(const struct section *outer, const char *name, struct section *out)
+{
+	const struct outline_item *item = item_find(outer, name);
+	struct buffer owner;
+
+	if (item == NULL)
+		return false;
+	buffer_init(&owner, WORDS_MAX);
+	(void)buffer_printf(&owner, " of %s%s", name, outer->owner);
+	*out = (struct section){
+		.reader = outer->reader,
+		.cfg = cfg_getsec(outer->cfg, name),
+		.item = item,
+		.owner = arena_copy_text(outer->reader->arena, buffer_span(&owner)),
+	};
+	buffer_reset(&owner);
+	return true;
+}
+
 static const char *
 section_file(const struct section *section)
 {

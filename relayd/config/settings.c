@@ -62,6 +62,7 @@ settings_fill(struct reader *reader)
 	shared_read(reader);
 	accepted_domains_read(reader);
 	tables_read(reader);
+	tls_read(reader);
 	connectors_read(reader);
 	pickup_read(reader);
 	routes_read(reader);
@@ -70,6 +71,7 @@ settings_fill(struct reader *reader)
 		return; /* what follows compares the parts with one another */
 	routes_check(reader);
 	monitor_check(reader);
+	certificates_ask(reader);
 	settings->policy = policy_new(&settings->source, policy_complaint, reader);
 	if (settings->policy == NULL && reader->complaints->error_count == 0)
 		complaint_error(reader->complaints, reader->outline->main->name, 0,

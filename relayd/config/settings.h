@@ -39,6 +39,8 @@ struct settings {
 	struct policy_source source; /* what the policy was compiled from */
 	struct policy *policy;
 	struct session_settings *connectors; /* source.connector_count */
+	const struct tls_settings *tls; /* sections; their files are not read yet */
+	size_t tls_count;
 	struct route_settings *routes;
 	size_t route_count;
 	struct queue_settings queue;

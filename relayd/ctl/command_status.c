@@ -171,6 +171,35 @@ routes_print(const json_t *routes, uint64_t uptime_s)
 	columns_end(&c);
 }
 
+/* Those that are paused, with why and until when. */
+static void
+next_hops_print(const json_t *routes)
+{
+	static const char *const titles[] = { "NEXT HOP", "ROUTE", "STATE", "TROUBLE", "UNTIL" };
+	struct columns c;
+
+	columns_init(&c, titles, ARRAY_LEN(titles));
+	for (size_t i = 0, shown = 0; i < json_array_size(routes); i++) {
+		const json_t *route = json_array_get(routes, i);
+		const json_t *hops = json_object_get(route, "next_hops");
+
+		for (size_t h = 0; h < json_array_size(hops); h++) {
+			const json_t *hop = json_array_get(hops, h);
+
+			if (member_text(hop, "trouble").len == 0)
+				continue;
+			if (shown++ == 0)
+				(void)putchar('\n');
+			columns_cell(&c, member_text(hop, "name"));
+			columns_cell(&c, member_text(route, "name"));
+			columns_cell(&c, member_text(hop, "state"));
+			columns_cell(&c, member_text(hop, "trouble"));
+			columns_cell(&c, member_text(hop, "until"));
+		}
+	}
+	columns_end(&c);
+}
+
 static void
 spool_print(const json_t *spool)
 {
@@ -193,6 +222,31 @@ spool_print(const json_t *spool)
 	buffer_append_byte(&text, '\n');
 	output_put(&text);
 	buffer_reset(&text);
+}
+
+static void
+certificates_print(const json_t *certificates)
+{
+	static const char *const titles[] = { "TLS", "KIND", ">DAYS LEFT", "EXPIRES",
+					      "CERTIFICATE" };
+	struct columns c;
+
+	columns_init(&c, titles, ARRAY_LEN(titles));
+	for (size_t i = 0; i < json_array_size(certificates); i++) {
+		const json_t *certificate = json_array_get(certificates, i);
+		char days[24];
+		int len = snprintf(days, sizeof(days), "%" JSON_INTEGER_FORMAT,
+				   json_integer_value(json_object_get(certificate, "days_left")));
+
+		if (i == 0)
+			(void)putchar('\n');
+		columns_cell(&c, member_text(certificate, "section"));
+		columns_cell(&c, member_text(certificate, "kind"));
+		columns_cell(&c, (struct span){ days, (size_t)len });
+		columns_cell(&c, span_first(member_text(certificate, "expires"), 10));
+		columns_cell(&c, member_text(certificate, "file"));
+	}
+	columns_end(&c);
 }
 
 static void
@@ -222,10 +276,12 @@ status_print(const json_t *answer)
 	workers_print(json_object_get(answer, "workers"));
 	connectors_print(json_object_get(answer, "connectors"), uptime_s);
 	routes_print(json_object_get(answer, "routes"), uptime_s);
+	next_hops_print(json_object_get(answer, "routes"));
 	if (json_array_size(json_object_get(answer, "limits")) > 0)
 		(void)putchar('\n');
 	limits_print(json_object_get(answer, "limits"));
 	spool_print(json_object_get(answer, "spool"));
+	certificates_print(json_object_get(answer, "certificates"));
 	warnings_print(json_object_get(answer, "warnings"));
 }
 
@@ -262,12 +318,13 @@ run(struct relayctl *ctl, int argc, char **argv)
 
 const struct command command_status = {
 	.name = "status",
-	.summary = "what the running relayd does: sessions, verdicts, queue, workers",
+	.summary = "what the running relayd does: sessions, verdicts, queue, workers, certificates",
 	.help = "usage: relayctl status [--json]\n"
 		"\n"
 		"Asks the running relayd. Counts are since its start, rates are means over that\n"
 		"time. OPEN, WAITING, IN-FLIGHT, DEAD and CONNECTIONS are as of now; OLDEST is the\n"
-		"age of the oldest message that waits.\n"
+		"age of the oldest message that waits. Next hops are shown that are left alone for\n"
+		"a while, with the reason and the time of the next try.\n"
 		"\n"
 		"examples:\n"
 		"  relayctl status\n"

@@ -106,7 +106,7 @@ listeners_choose(const struct supervisor *supervisor, const struct settings *set
 			fds[count++] = socket->fd;
 	}
 	if (settings->pickup.directory != NULL)
-		fds[count++] = supervisor->pickup.listener;
+		fds[count++] = supervisor->pickup_listener;
 	return count;
 }
 
@@ -123,8 +123,7 @@ inherited_close(const struct supervisor *supervisor, const int *kept, size_t kep
 	}
 	for (struct list *l = supervisor->children.next; l != &supervisor->children; l = l->next)
 		(void)close(LIST_OWNER(l, struct child, link)->channel.fd);
-	if (supervisor->pickup.channel != -1)
-		(void)close(supervisor->pickup.channel);
+	companions_close(supervisor);
 	if (supervisor->control.fd != -1)
 		(void)close(supervisor->control.fd);
 	if (supervisor->signals.fd != -1)
@@ -168,7 +167,11 @@ child_become_worker(struct supervisor *supervisor, const struct child *child, in
 		.shared = supervisor->shared,
 		.limits = supervisor->limits,
 		.quota = supervisor->quota,
+		.tls = child->generation->tls,
 		.figures = child->figures,
+		.upstream = child->generation->upstream,
+		.tokens = child->generation->tokens,
+		.shares = child->generation->shares,
 		.slot = child->slot,
 		.listeners = fds,
 		.listener_count = count,
@@ -308,7 +311,7 @@ children_reap(struct supervisor *supervisor)
 {
 	struct list *next;
 
-	pickup_reap(supervisor);
+	companions_reap(supervisor);
 	for (struct list *l = supervisor->children.next; l != &supervisor->children; l = next) {
 		struct child *child = LIST_OWNER(l, struct child, link);
 		int status;
@@ -319,6 +322,7 @@ children_reap(struct supervisor *supervisor)
 		child_end_log(supervisor, child, status);
 		connection_limits_slot_clear(supervisor->limits, child->slot);
 		quota_slot_clear(supervisor->quota, child->slot);
+		share_set_clear(&supervisor->shares, child->slot);
 		past_add(supervisor, child);
 		list_remove(&child->link);
 		child->generation->children--;

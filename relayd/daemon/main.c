@@ -5,7 +5,9 @@
 
 #include "base/clock.h"
 #include "config/settings.h"
+#include "daemon/certificates.h"
 #include "daemon/supervisor.h"
+#include "delivery/upstream.h"
 
 #include <fcntl.h>
 #include <getopt.h>
@@ -104,10 +106,43 @@ complain_print(void *context, bool is_error, const char *file, unsigned line, co
 	(void)fprintf(stderr, "%s: %s\n", is_error ? "error" : "warning", text);
 }
 
+/* What a start would read of certificates and passwords. */
+static bool
+upstream_check(const struct settings *settings)
+{
+	struct log log = { .level = LOG_LEVEL_WARN, .sink = LOG_SINK_STDERR };
+	struct fault fault = { .error = 0 };
+	struct upstream *upstream = upstream_new(settings->routes, settings->route_count,
+						 clock_wall_ms(), &log, &fault);
+	bool is_good = upstream != NULL;
+
+	if (!is_good)
+		(void)fprintf(stderr, "error: %s\n", fault_text(&fault));
+	upstream_free(&upstream);
+	return is_good;
+}
+
 static int
 configuration_check(struct settings *settings)
 {
-	settings_lint(settings, clock_wall_ms(), complain_print, NULL);
+	int64_t now_ms = clock_wall_ms();
+	struct fault fault = { .error = 0 };
+	struct tls_server *tls;
+
+	if (!upstream_check(settings)) {
+		settings_free(&settings);
+		return EXIT_NO;
+	}
+
+	if (!certificates_open(settings, NULL, now_ms, &tls, &fault)) {
+		(void)fprintf(stderr, "error: %s\nrelayd: %s is not usable\n", fault_text(&fault),
+			      settings->path);
+		settings_free(&settings);
+		return EXIT_NO;
+	}
+	settings_lint(settings, now_ms, complain_print, NULL);
+	certificates_lint(tls, now_ms, complain_print, NULL);
+	tls_server_free(&tls);
 	(void)printf("%s: configuration is good: %zu connectors, %zu grants, %zu routes\n",
 		     settings->path, settings->source.connector_count,
 		     settings->source.grant_count, settings->route_count);

@@ -17,6 +17,9 @@
  */
 bool privileges_drop(const char *user, bool keeps_bind, struct fault *fault);
 
+/* No core dump of this process and its children: there are keys in its memory. */
+void dumps_forbid(void);
+
 /* Give the directory to the account; made when missing (its parent must exist). */
 bool directory_give(const char *path, const char *user, struct fault *fault);
 

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/json.h"
+#include "daemon/certificates.h"
 #include "daemon/supervisor_private.h"
 
 #include <unistd.h>
@@ -32,11 +33,27 @@ connector_add(struct session_figures *to, struct session_figures *from, bool is_
 	ADD(to, from, would_refuse);
 	ADD(to, from, messages);
 	ADD(to, from, octets);
+	ADD(to, from, tls_handshakes);
+	ADD(to, from, tls_resumed);
+	ADD(to, from, tls_failures);
+}
+
+/* The worst of what the workers see. */
+static void
+hop_add(struct hop_figures *to, struct hop_figures *from)
+{
+	ADD(to, from, connections);
+	if (from->paused_until_wall_ms > to->paused_until_wall_ms) {
+		to->paused_until_wall_ms = from->paused_until_wall_ms;
+		to->trouble = from->trouble;
+	}
 }
 
 static void
 route_add(struct route_figures *to, struct route_figures *from, bool is_past)
 {
+	ADD(to, from, tls_failures);
+	ADD(to, from, login_failures);
 	ADD(to, from, delivered);
 	ADD(to, from, deferred);
 	ADD(to, from, failed);
@@ -46,6 +63,8 @@ route_add(struct route_figures *to, struct route_figures *from, bool is_past)
 	ADD(to, from, in_flight);
 	ADD(to, from, dead);
 	ADD(to, from, connections_open);
+	for (size_t i = 0; i < NEXT_HOPS_MAX; i++)
+		hop_add(&to->hops[i], &from->hops[i]);
 	if (from->oldest_wall_ms != 0 &&
 	    (to->oldest_wall_ms == 0 || from->oldest_wall_ms < to->oldest_wall_ms))
 		to->oldest_wall_ms = from->oldest_wall_ms;
@@ -179,13 +198,89 @@ connectors_write(const struct settings *settings, struct worker_figures *total, 
 		NUMBER(j, figures, would_refuse);
 		NUMBER(j, figures, messages);
 		NUMBER(j, figures, octets);
+		NUMBER(j, figures, tls_handshakes);
+		NUMBER(j, figures, tls_resumed);
+		NUMBER(j, figures, tls_failures);
 		json_object_end(j);
 	}
 	json_array_end(j);
 }
 
+static const char *
+hop_trouble_text(uint32_t trouble)
+{
+	static const char *const texts[] = {
+		[HOP_IS_WELL] = "well",
+		[HOP_HAS_NO_CONNECTION] = "no connection",
+		[HOP_HAS_NO_TLS] = "TLS failed",
+		[HOP_REFUSES_LOGIN] = "login refused",
+		[HOP_THROTTLES] = "asks for patience",
+	};
+
+	return trouble < ARRAY_LEN(texts) ? texts[trouble] : "";
+}
+
+/* "up", or "paused" with why and until when. */
 static void
-routes_write(const struct settings *settings, struct worker_figures *total, struct json *j)
+next_hop_write(const struct next_hop_settings *next_hop, struct hop_figures *figures,
+	       struct json *j)
+{
+	char text[CLOCK_RFC3339_SIZE];
+	struct buffer name;
+	bool is_v6 = span_find(next_hop->host, ':') < next_hop->host.len;
+
+	buffer_init(&name, 600);
+	buffer_printf(&name, "%s" SPAN_FMT "%s:%u", is_v6 ? "[" : "",
+		      SPAN_ARG(next_hop->host), is_v6 ? "]" : "", (unsigned)next_hop->port);
+	json_object_begin(j, NULL);
+	json_text(j, "name", buffer_span(&name));
+	json_cstring(j, "state", figures->paused_until_wall_ms == 0 ? "up" : "paused");
+	NUMBER(j, figures, connections);
+	if (figures->paused_until_wall_ms != 0) {
+		clock_rfc3339(figures->paused_until_wall_ms, text);
+		json_cstring(j, "trouble", hop_trouble_text(figures->trouble));
+		json_cstring(j, "until", text);
+	}
+	json_object_end(j);
+	buffer_reset(&name);
+}
+
+static void
+token_write(const struct token_board *tokens, size_t route, struct json *j)
+{
+	static const char *const states[] = {
+		[TOKEN_NONE] = "none yet",
+		[TOKEN_VALID] = "valid",
+		[TOKEN_TROUBLE] = "trouble",
+		[TOKEN_REFUSED] = "refused",
+	};
+	struct token_status status;
+	char text[CLOCK_RFC3339_SIZE];
+
+	token_status_read(tokens, route, &status);
+	json_object_begin(j, "token");
+	json_cstring(j, "state", states[status.state]);
+	if (status.expires_wall_ms != 0) {
+		clock_rfc3339(status.expires_wall_ms, text);
+		json_cstring(j, "expires", text);
+	}
+	json_text_if(j, "trouble", span_of(status.trouble));
+	json_object_end(j);
+}
+
+static void
+next_hops_write(const struct route_settings *route, struct route_figures *figures,
+		struct json *j)
+{
+	json_array_begin(j, "next_hops");
+	for (size_t i = 0; i < route->next_hop_count && i < NEXT_HOPS_MAX; i++)
+		next_hop_write(&route->next_hops[i], &figures->hops[i], j);
+	json_array_end(j);
+}
+
+static void
+routes_write(const struct settings *settings, const struct token_board *tokens,
+	     struct worker_figures *total, struct json *j)
 {
 	json_array_begin(j, "routes");
 	for (size_t i = 0; i < total->route_count; i++) {
@@ -201,6 +296,12 @@ routes_write(const struct settings *settings, struct worker_figures *total, stru
 		NUMBER(j, figures, deferred);
 		NUMBER(j, figures, failed);
 		NUMBER(j, figures, connections_open);
+		NUMBER(j, figures, tls_failures);
+		NUMBER(j, figures, login_failures);
+		if (settings->routes[i].next_hop_count > 0)
+			next_hops_write(&settings->routes[i], figures, j);
+		if (settings->routes[i].auth.token.endpoint != NULL)
+			token_write(tokens, i, j);
 		if (figures->oldest_wall_ms != 0) {
 			clock_rfc3339(figures->oldest_wall_ms, oldest);
 			json_cstring(j, "oldest", oldest);
@@ -280,13 +381,15 @@ status_write(const struct supervisor *supervisor, struct buffer *out)
 			figures_add(&total, &past, true);
 		}
 		connectors_write(settings, sum, &j);
-		routes_write(settings, sum, &j);
+		routes_write(settings, supervisor->current->tokens, sum, &j);
 		spool_write(sum, &j);
 		worker_figures_free(&sum);
 	}
 	status_limits_write(supervisor, &j);
+	certificates_write(supervisor->current->tls, clock_wall_ms(), &j);
 	json_array_begin(&j, "warnings");
 	settings_lint(settings, clock_wall_ms(), warning_write, &j);
+	certificates_lint(supervisor->current->tls, clock_wall_ms(), warning_write, &j);
 	json_array_end(&j);
 	json_object_end(&j);
 }

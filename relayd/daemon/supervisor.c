@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/memory.h"
+#include "daemon/certificates.h"
 #include "daemon/sandbox.h"
 #include "daemon/supervisor_private.h"
 #include "session/connection_limits.h"
@@ -28,26 +29,59 @@
 #define LIVED_LONG_MS	     10000 /* who lived so long is restarted without delay */
 #define LIMIT_SOURCES	     65536 /* client addresses connected at once */
 #define ERRORS_OCTETS_MAX    65536
+#define ROTATE_AGAIN_MS	     60000 /* after it failed */
+#define CERTIFICATES_LOOK_MS (INT64_C(24) * 3600 * 1000)
 
 /* ---- generations ---- */
 
+static void
+generation_free(struct supervisor *supervisor, struct generation *generation)
+{
+	for (size_t i = 0; i < generation->settings->route_count; i++) {
+		if (generation->shares[i] != NULL)
+			share_set_give_back(&supervisor->shares, generation->shares[i]);
+	}
+	free(generation->shares);
+	token_board_free(&generation->tokens);
+	upstream_free(&generation->upstream);
+	tls_server_free(&generation->tls);
+	list_remove(&generation->link);
+	settings_free(&generation->settings);
+	free(generation);
+}
+
+static bool
+shares_take(struct supervisor *supervisor, struct generation *generation,
+	    struct fault *fault)
+{
+	const struct settings *settings = generation->settings;
+
+	for (size_t i = 0; i < settings->route_count; i++) {
+		generation->shares[i] = share_set_take(&supervisor->shares,
+						       settings->routes[i].name, fault);
+		if (generation->shares[i] == NULL)
+			return false;
+	}
+	return true;
+}
+
 struct generation *
-generation_new(struct supervisor *supervisor, struct settings *settings)
+generation_new(struct supervisor *supervisor, struct settings *settings, struct fault *fault)
 {
 	struct generation *generation = memory_new(sizeof(*generation));
 
 	generation->settings = settings;
+	generation->shares =
+	    memory_new_array(settings->route_count, sizeof(*generation->shares));
 	generation->number = ++supervisor->generations_made;
 	list_append(&supervisor->generations, &generation->link);
-	return generation;
-}
-
-static void
-generation_free(struct generation *generation)
-{
-	list_remove(&generation->link);
-	settings_free(&generation->settings);
-	free(generation);
+	generation->upstream = upstream_new(settings->routes, settings->route_count,
+					    clock_wall_ms(), supervisor->log, fault);
+	if (generation->upstream != NULL && tokens_prepare(generation, fault) &&
+	    shares_take(supervisor, generation, fault))
+		return generation;
+	generation_free(supervisor, generation);
+	return NULL;
 }
 
 /* Nobody runs under it any more, and nobody will. */
@@ -56,7 +90,7 @@ generation_release(struct supervisor *supervisor, struct generation *generation)
 {
 	if (generation->children == 0 && generation != supervisor->current &&
 	    generation != supervisor->candidate)
-		generation_free(generation);
+		generation_free(supervisor, generation);
 }
 
 static bool
@@ -97,6 +131,46 @@ event_record(struct supervisor *supervisor, const char *event, bool succeeded,
 	(void)audit_flush(supervisor->audit);
 }
 
+/* ---- TLS ---- */
+
+static void
+ticket_timer_expired(struct loop_timer *timer)
+{
+	struct supervisor *supervisor = LIST_OWNER(timer, struct supervisor, ticket_timer);
+	struct fault fault = { .error = 0 };
+	int64_t next_ms = TLS_TICKET_LIFE_MS;
+
+	if (!tls_ticket_keys_rotate(supervisor->ticket_keys, &fault)) {
+		log_error(supervisor->log, "%s", fault_text(&fault));
+		next_ms = ROTATE_AGAIN_MS;
+	}
+	loop_timer_set(supervisor->loop, timer, next_ms);
+}
+
+/* Warn of what ends soon: at the start, after a reload, and then every day. */
+static void
+certificates_look(struct supervisor *supervisor)
+{
+	certificates_lint(supervisor->current->tls, clock_wall_ms(), lint_complain, supervisor);
+	loop_timer_set(supervisor->loop, &supervisor->certificates_timer, CERTIFICATES_LOOK_MS);
+}
+
+static void
+certificates_timer_expired(struct loop_timer *timer)
+{
+	certificates_look(LIST_OWNER(timer, struct supervisor, certificates_timer));
+}
+
+/* Read what a configuration's tls sections name, with the rights that there are. */
+static bool
+certificates_read(const struct supervisor *supervisor, const struct settings *settings,
+		  struct tls_server **tls, struct fault *fault)
+{
+	if (settings->tls_count > 0)
+		dumps_forbid();
+	return certificates_open(settings, supervisor->ticket_keys, clock_wall_ms(), tls, fault);
+}
+
 /* ---- stopping ---- */
 
 static void
@@ -127,7 +201,7 @@ stop_begin(struct supervisor *supervisor)
 	notify_stopping(&supervisor->notify, NULL);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		loop_timer_cancel(supervisor->loop, &supervisor->seats[i].timer);
-	pickup_stop(supervisor);
+	companions_stop(supervisor);
 	children_tell(supervisor, NULL, WORD_STOP);
 	loop_timer_set(supervisor->loop, &supervisor->stop_timer, STOP_GRACE_MS);
 	if (list_is_empty(&supervisor->children))
@@ -204,7 +278,8 @@ candidate_take_over(struct supervisor *supervisor)
 	supervisor->current = supervisor->candidate;
 	supervisor->candidate = NULL;
 	settings_lint(supervisor->current->settings, clock_wall_ms(), lint_complain, supervisor);
-	pickup_renew(supervisor);
+	certificates_look(supervisor);
+	companions_renew(supervisor);
 	if (before == NULL) {
 		first_start_done(supervisor);
 		return;
@@ -345,6 +420,7 @@ supervisor_reload(struct supervisor *supervisor, struct buffer *errors)
 {
 	struct complaints complaints = { .supervisor = supervisor, .errors = errors };
 	struct fault fault = { .error = 0 };
+	struct tls_server *tls = NULL;
 
 	if (supervisor->candidate != NULL || supervisor->current == NULL) {
 		supervisor->wants_reload = true;
@@ -361,13 +437,22 @@ supervisor_reload(struct supervisor *supervisor, struct buffer *errors)
 		log_error(supervisor->log, "%s", buffer_text(errors));
 		return reload_refuse(supervisor, settings, errors);
 	}
-	if (!sockets_bind(supervisor, settings, &fault) ||
+	if (!certificates_read(supervisor, settings, &tls, &fault) ||
+	    !sockets_bind(supervisor, settings, &fault) ||
 	    !pickup_bind(supervisor, settings, &fault)) {
+		tls_server_free(&tls);
 		buffer_append_text(errors, fault_text(&fault));
 		log_error(supervisor->log, "%s", fault_text(&fault));
 		return reload_refuse(supervisor, settings, errors);
 	}
-	supervisor->candidate = generation_new(supervisor, settings);
+	supervisor->candidate = generation_new(supervisor, settings, &fault);
+	if (supervisor->candidate == NULL) {
+		tls_server_free(&tls);
+		buffer_append_text(errors, fault_text(&fault));
+		log_error(supervisor->log, "%s", fault_text(&fault));
+		return reload_refuse(supervisor, NULL, errors);
+	}
+	supervisor->candidate->tls = tls;
 	if (!generation_start(supervisor, supervisor->candidate, &fault)) {
 		buffer_append_text(errors, fault_text(&fault));
 		log_error(supervisor->log, "%s", fault_text(&fault));
@@ -463,6 +548,7 @@ static bool
 rights_use(struct supervisor *supervisor, const struct settings *settings, struct fault *fault)
 {
 	return directory_give(settings->state_directory, settings->user, fault) &&
+	       certificates_read(supervisor, settings, &supervisor->candidate->tls, fault) &&
 	       (settings->pickup.directory == NULL ||
 		directory_give(settings->pickup.directory, settings->user, fault)) &&
 	       sockets_bind(supervisor, settings, fault) &&
@@ -474,10 +560,13 @@ supervisor_build(struct supervisor *supervisor, struct settings *settings, struc
 {
 	char hash[17];
 
-	supervisor->candidate = generation_new(supervisor, settings);
-	if (!rights_use(supervisor, settings, fault) ||
+	supervisor->candidate = generation_new(supervisor, settings, fault);
+	supervisor->ticket_keys = tls_ticket_keys_new(fault);
+	if (supervisor->candidate == NULL || supervisor->ticket_keys == NULL ||
+	    !rights_use(supervisor, settings, fault) ||
 	    !state_lock(supervisor, settings, fault))
 		return false;
+	certificates_check_access(settings, supervisor->log);
 	policy_hash(settings->policy, hash);
 	supervisor->audit =
 	    audit_open(settings->state_directory, hash, supervisor->log, fault);
@@ -492,6 +581,7 @@ supervisor_build(struct supervisor *supervisor, struct settings *settings, struc
 	    supervisor->limits == NULL || supervisor->quota == NULL ||
 	    supervisor->loop == NULL)
 		return false;
+	loop_timer_set(supervisor->loop, &supervisor->ticket_timer, TLS_TICKET_LIFE_MS);
 	return signals_start(supervisor, fault) && control_open(supervisor, fault) &&
 	       pickup_bind(supervisor, settings, fault) &&
 	       generation_start(supervisor, supervisor->candidate, fault);
@@ -503,15 +593,19 @@ supervisor_tear_down(struct supervisor *supervisor)
 	struct list *link;
 
 	control_close(supervisor);
-	pickup_seat_reset(supervisor);
+	companions_end(supervisor);
 	children_kill(supervisor);
 	supervisor->current = NULL;
 	supervisor->candidate = NULL;
 	while ((link = list_take_first(&supervisor->generations)) != NULL)
-		generation_free(LIST_OWNER(link, struct generation, link));
+		generation_free(supervisor, LIST_OWNER(link, struct generation, link));
+	if (supervisor->ticket_keys != NULL)
+		tls_ticket_keys_free(&supervisor->ticket_keys);
 	for (size_t i = 0; i < supervisor->socket_count; i++)
 		(void)close(supervisor->sockets[i].fd);
 	free(supervisor->sockets);
+	if (supervisor->pickup_listener != -1)
+		(void)close(supervisor->pickup_listener);
 	if (supervisor->signals.fd != -1)
 		(void)close(supervisor->signals.fd);
 	if (supervisor->audit != NULL)
@@ -520,6 +614,7 @@ supervisor_tear_down(struct supervisor *supervisor)
 		connection_limits_free(&supervisor->limits);
 	shared_free(&supervisor->shared);
 	worker_figures_free(&supervisor->past);
+	share_set_reset(&supervisor->shares);
 	if (supervisor->loop != NULL)
 		loop_free(&supervisor->loop);
 	if (supervisor->lock_fd != -1)
@@ -539,15 +634,19 @@ supervisor_run(struct settings *settings, const struct log *log, int ready_fd)
 		.started_wall_ms = clock_wall_ms(),
 		.started_ms = clock_monotonic_ms(),
 		.lock_fd = -1,
+		.pickup_listener = -1,
 		.ready_fd = ready_fd,
 		.signals = { .fd = -1 },
 		.control = { .fd = -1 },
 		.stop_timer = { .expired = stop_timer_expired },
+		.ticket_timer = { .expired = ticket_timer_expired },
+		.certificates_timer = { .expired = certificates_timer_expired },
 	};
 	if (!notify_init(&supervisor->notify, getenv("NOTIFY_SOCKET"), &fault))
 		log_warn(log, "%s", fault_text(&fault));
-	pickup_seat_init(&supervisor->pickup);
+	companions_init(supervisor);
 	list_init(&supervisor->generations);
+	share_set_init(&supervisor->shares);
 	list_init(&supervisor->children);
 	list_init(&supervisor->control_clients);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)

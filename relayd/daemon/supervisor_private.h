@@ -5,9 +5,13 @@
 
 #include "audit/audit.h"
 #include "config/settings.h"
+#include "daemon/companion.h"
 #include "daemon/shared.h"
 #include "daemon/worker.h"
+#include "delivery/share.h"
+#include "delivery/upstream.h"
 #include "net/notify.h"
+#include "net/tls.h"
 
 #include <sys/types.h>
 
@@ -18,6 +22,10 @@
 struct generation {
 	struct list link;
 	struct settings *settings;
+	struct tls_server *tls; /* NULL: no tls section */
+	struct upstream *upstream;   /* what its routes read from files */
+	struct token_board *tokens; /* NULL: no route logs in by token */
+	struct route_share **shares; /* of its routes */
 	unsigned number;
 	unsigned children;
 };
@@ -57,14 +65,6 @@ struct worker_seat {
 	struct loop_timer timer;
 };
 
-/* The pickup process (daemon/pickup.h), where the configuration has one. */
-struct pickup_seat {
-	pid_t pid;    /* 0: none */
-	int channel;  /* closed: it is to end */
-	int listener; /* the socket where workers take what it brings; kept for ever */
-	struct loop_timer timer; /* to start it again */
-};
-
 /* A client of the control socket that waits for a reload to end. */
 struct control_client;
 
@@ -75,6 +75,8 @@ struct supervisor {
 	struct shared *shared;
 	struct connection_limits *limits;
 	struct quota *quota; /* what is used of the grants' limits */
+	struct tls_ticket_keys *ticket_keys; /* for all workers, across reloads */
+	struct share_set shares;
 	struct list generations; /* the last one is current, or wants to be */
 	struct generation *current;
 	struct generation *candidate; /* being started by a reload; NULL */
@@ -83,10 +85,13 @@ struct supervisor {
 	struct worker_seat seats[WORKERS_MAX];
 	struct bound_socket *sockets;
 	size_t socket_count;
-	struct pickup_seat pickup;
+	struct companion companions[COMPANION_COUNT];
+	int pickup_listener; /* where workers take what is picked up; kept for ever; -1: none */
 	struct notify notify;
 	struct loop_watch signals;
 	struct loop_timer stop_timer;
+	struct loop_timer ticket_timer;
+	struct loop_timer certificates_timer;
 	struct loop_watch control;
 	struct list control_clients;
 	unsigned generations_made;
@@ -127,27 +132,22 @@ bool children_are_ready(const struct supervisor *supervisor,
 void inherited_close(const struct supervisor *supervisor, const int *kept, size_t kept_count);
 void signals_restore(void);
 
-/* ---- pickup_seat.c ---- */
-
-void pickup_seat_init(struct pickup_seat *seat);
-void pickup_seat_reset(struct supervisor *supervisor); /* kills what still runs */
+/* ---- pickup_companion.c ---- */
 
 /* Open the socket where workers take what is picked up, if it is wanted and not open yet. */
 bool pickup_bind(struct supervisor *supervisor, const struct settings *settings,
 		 struct fault *fault);
 
-/* Run the process of the current configuration, once the one before it ended. */
-void pickup_renew(struct supervisor *supervisor);
+/* ---- fetcher_companion.c ---- */
 
-/* It finishes the file at hand and ends. */
-void pickup_stop(struct supervisor *supervisor);
-
-/* Collect it if it ended. */
-void pickup_reap(struct supervisor *supervisor);
+/* A place for the tokens of the generation's routes, where it has such routes. */
+bool tokens_prepare(struct generation *generation, struct fault *fault);
 
 /* ---- supervisor.c ---- */
 
-struct generation *generation_new(struct supervisor *supervisor, struct settings *settings);
+/* Takes the settings, also when it fails: NULL and *fault. */
+struct generation *generation_new(struct supervisor *supervisor, struct settings *settings,
+				  struct fault *fault);
 
 /* A child says that it serves; a child ended (the struct is about to go). */
 void supervisor_child_ready(struct supervisor *supervisor, struct child *child);

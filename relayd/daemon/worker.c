@@ -5,8 +5,10 @@
 #include "config.h" /* FAULT_INJECTION */
 
 #include "audit/audit.h"
+#include "auth/login_client.h"
 #include "base/memory.h"
 #include "daemon/sandbox.h"
+#include "delivery/upstream.h"
 #include "net/listener.h"
 #include "policy/quota.h"
 #include "session/shared_quota.h"
@@ -15,6 +17,7 @@
 #include <errno.h>
 #include <libgen.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <unistd.h>
 
 #define ADOPT_EVERY_MS	 60000
@@ -34,6 +37,7 @@ struct worker {
 	struct dns *dns;
 	struct audit *audit;
 	struct spool *spool;
+	struct login_client *login; /* NULL: no route logs in */
 	struct delivery *delivery;
 	struct shared_quota *shared_quota; /* NULL: limits are counted here alone */
 	struct session_server *server;
@@ -252,6 +256,19 @@ spool_start(struct worker *worker, struct fault *fault)
 	return worker->spool != NULL;
 }
 
+/* It loads plug-ins: before the sandbox. Passwords must not get into a core dump. */
+static bool
+login_start(struct worker *worker, struct fault *fault)
+{
+	unsigned wanted = upstream_mechanisms(worker->start->upstream);
+
+	if (wanted != 0 && prctl(PR_SET_DUMPABLE, 0) == -1)
+		return fault_set(fault, "prctl PR_SET_DUMPABLE");
+	if (wanted != 0)
+		worker->login = login_client_new(wanted, fault);
+	return wanted == 0 || worker->login != NULL;
+}
+
 static bool
 delivery_start(struct worker *worker, struct fault *fault)
 {
@@ -267,6 +284,11 @@ delivery_start(struct worker *worker, struct fault *fault)
 		.route_count = settings->route_count,
 		.queue = &settings->queue,
 		.figures = worker->start->figures->routes,
+		.shares = worker->start->shares,
+		.worker = worker->start->slot,
+		.upstream = worker->start->upstream,
+		.login = worker->login,
+		.tokens = worker->start->tokens,
 	};
 
 	worker->delivery = delivery_new(&environment, fault);
@@ -323,6 +345,7 @@ session_start(struct worker *worker)
 		.policy = settings->policy,
 		.style = settings->style,
 		.connectors = settings->connectors,
+		.tls = worker->start->tls,
 		.figures = worker->start->figures->connectors,
 		.limits = worker->start->limits,
 		.quota = worker->start->quota,
@@ -376,7 +399,7 @@ worker_build(struct worker *worker, struct fault *fault)
 	const struct settings *settings = worker->settings;
 
 	policy_hash(settings->policy, worker->hash);
-	if (!worker_confine(worker, fault))
+	if (!login_start(worker, fault) || !worker_confine(worker, fault))
 		return false;
 	worker->loop = loop_new(fault);
 	if (worker->loop == NULL)
@@ -412,6 +435,7 @@ worker_tear_down(struct worker *worker)
 	shared_quota_free(&worker->shared_quota);
 	if (worker->delivery != NULL)
 		delivery_free(&worker->delivery);
+	login_client_free(&worker->login);
 	if (worker->spool != NULL) {
 		figures_publish(worker);
 		spool_close(&worker->spool);

@@ -28,8 +28,12 @@ struct worker_start {
 	struct shared *shared;
 	struct connection_limits *limits;
 	struct quota *quota;
+	const struct tls_server *tls; /* NULL: no tls section */
 	struct worker_figures *figures;
-	unsigned slot;	      /* in limits and quota */
+	const struct upstream *upstream;
+	struct token_board *tokens;
+	struct route_share *const *shares; /* of the routes */
+	unsigned slot;	      /* in limits, quota and the shares */
 	const int *listeners; /* listening sockets, this worker's alone */
 	size_t listener_count;
 	int channel; /* to the supervisor */

@@ -18,6 +18,8 @@
 /* Behind the dot goes the next message only where messages are taken quickly. */
 #define QUICK_MS 500
 
+#define SMTPS_PORT 465 /* TLS from the first octet on; RFC 8314 s.3.3 */
+
 /* With other addresses left to try, an address that does not answer gets less time. */
 #define IMPATIENCE 3
 
@@ -59,6 +61,7 @@ courier_retire(struct courier *courier)
 	list_append(&dispatch->closed, &courier->link);
 	loop_timer_set(dispatch->delivery->environment.loop, &dispatch->sweep, 1);
 	dispatch->courier_count--;
+	share_give_back(dispatch->share, dispatch->delivery->environment.worker);
 	courier_depth_set(courier, 0);
 	if (courier->is_opening) {
 		dispatch->opening_count--;
@@ -69,27 +72,103 @@ courier_retire(struct courier *courier)
 	}
 }
 
+static size_t
+courier_hop_index(const struct courier *courier)
+{
+	return (size_t)(courier->hop - courier->dispatch->hops);
+}
+
+/* What stands in the way of the route, for those who wait. */
 static void
-courier_fail(struct courier *courier, struct span why)
+courier_complain(const struct courier *courier, struct span why)
+{
+	struct dispatch *dispatch = courier->dispatch;
+
+	(void)snprintf(dispatch->why, sizeof(dispatch->why), "%s: " SPAN_FMT,
+		       courier->hop->text, SPAN_ARG(why));
+	dispatch->failed_hop = courier_hop_index(courier);
+}
+
+static void
+courier_fail(struct courier *courier, struct span why, enum hop_trouble trouble)
 {
 	struct dispatch *dispatch = courier->dispatch;
 	struct next_hop *hop = courier->hop;
+	int64_t now_ms = loop_now_ms(hop->loop);
 
-	(void)snprintf(dispatch->why, sizeof(dispatch->why), "%s: " SPAN_FMT, hop->text,
-		       SPAN_ARG(why));
-	dispatch->failed_hop = (size_t)(hop - dispatch->hops);
+	courier_complain(courier, why);
 	log_write(dispatch->delivery->environment.log,
 		  hop->failures == 0 ? LOG_LEVEL_WARN : LOG_LEVEL_DEBUG,
 		  "route " SPAN_FMT ": %s", SPAN_ARG(dispatch->settings->name), dispatch->why);
 	courier_retire(courier);
-	next_hop_failed(hop, loop_now_ms(hop->loop));
+	if (hop->connected > 0) /* there are too many, or it would be gone for all of them */
+		share_halve(dispatch->share, dispatch->settings->connections_max, now_ms);
+	next_hop_failed(hop, now_ms, trouble);
 }
 
-/* Try the addresses from address_at on; false, and it failed, when none is left. */
+/* ---- Setting off ---- */
+
+static size_t
+dispatch_index(const struct dispatch *dispatch)
+{
+	return (size_t)(dispatch - dispatch->delivery->dispatches);
+}
+
 static bool
-courier_connect(struct courier *courier, struct span why)
+courier_is_implicit(const struct courier *courier)
+{
+	return courier->dispatch->settings->is_tls_implicit ||
+	       courier->hop->settings->port == SMTPS_PORT;
+}
+
+/* What the connection is to be. Spans borrow from settings. */
+static struct smtp_client_plan
+courier_plan(const struct courier *courier)
+{
+	const struct delivery_environment *environment =
+	    &courier->dispatch->delivery->environment;
+	const struct route_settings *route = courier->dispatch->settings;
+	size_t index = dispatch_index(courier->dispatch);
+	struct span host = courier->hop->settings->host;
+	struct smtp_client_plan plan = { .tls = ROUTE_TLS_NONE };
+
+	if (environment->upstream == NULL)
+		return plan;
+	if (!courier->is_clear && route->tls != ROUTE_TLS_NONE) {
+		plan.tls = route->tls;
+		plan.is_tls_implicit = courier_is_implicit(courier);
+		plan.request = (struct tls_request){
+			.client = upstream_tls(environment->upstream),
+			.route = index,
+			.name = route->tls_name.len > 0 ? route->tls_name : host,
+			.check = route->tls == ROUTE_TLS_VERIFY ? TLS_CHECK_NAME
+								: TLS_CHECK_NOTHING,
+		};
+	}
+	if (route->auth.token.endpoint != NULL) {
+		plan.tokens = environment->tokens;
+		plan.route = index;
+		plan.token_mechanism = route->auth.token_mechanism;
+		plan.login = (struct login_credential){ .host = host, .user = route->auth.user };
+	}
+	if (route->auth.mechanisms != 0) {
+		plan.sasl = environment->login;
+		plan.mechanisms = route->auth.mechanisms;
+		plan.login = (struct login_credential){
+			.host = host,
+			.user = route->auth.user,
+			.password = upstream_password(environment->upstream, index),
+		};
+	}
+	return plan;
+}
+
+/* Try the addresses from address_at on; it failed when none is left. */
+static void
+courier_connect(struct courier *courier, struct span why, enum hop_trouble trouble)
 {
 	int64_t within_ms = courier->dispatch->delivery->tuning.timeouts.connect_ms;
+	struct smtp_client_plan plan = courier_plan(courier);
 	struct fault fault;
 
 	for (; courier->address_at < courier->address_count; courier->address_at++) {
@@ -99,13 +178,13 @@ courier_connect(struct courier *courier, struct span why)
 		};
 		bool is_last = courier->address_at + 1 == courier->address_count;
 
-		if (smtp_client_connect(&courier->client, &to,
+		if (smtp_client_connect(&courier->client, &to, &plan,
 					is_last ? within_ms : within_ms / IMPATIENCE, &fault))
-			return true;
+			return;
 		why = span_of(fault_text(&fault));
+		trouble = HOP_HAS_NO_CONNECTION;
 	}
-	courier_fail(courier, why);
-	return false;
+	courier_fail(courier, why, trouble);
 }
 
 static void
@@ -115,7 +194,7 @@ courier_set_off(struct courier *courier)
 
 	courier->address_count = hop->address_count;
 	memcpy(courier->addresses, hop->addresses, sizeof(courier->addresses));
-	(void)courier_connect(courier, span_of("4.4.4 no address"));
+	courier_connect(courier, span_of("4.4.4 no address"), HOP_HAS_NO_CONNECTION);
 }
 
 static void
@@ -125,7 +204,7 @@ courier_resolved(struct address_waiter *waiter, struct span why)
 	struct dispatch *dispatch = courier->dispatch;
 
 	if (why.len > 0)
-		courier_fail(courier, why);
+		courier_fail(courier, why, HOP_HAS_NO_CONNECTION);
 	else
 		courier_set_off(courier);
 	dispatch_work(dispatch);
@@ -160,6 +239,8 @@ courier_place(const struct courier *courier)
 	return (struct handover_place){
 		.next_hop = span_of(courier->hop->text),
 		.peer = courier->client.peer,
+		.tls = courier->client.tls.version == NULL ? NULL : &courier->client.tls,
+		.hop = courier_hop_index(courier),
 	};
 }
 
@@ -174,6 +255,7 @@ courier_carry(struct courier *courier, struct job *job)
 	struct span refusal;
 
 	if (!smtp_client_must_refuse(client, handover->envelope, &refusal)) {
+		courier->hop->carried++;
 		smtp_client_give(client, handover);
 		return true;
 	}
@@ -277,12 +359,33 @@ courier_has_room(struct smtp_client *client)
 	struct dispatch *dispatch = courier->dispatch;
 	struct job *job;
 
-	if (smtp_client_service_ms(client) < 0 || smtp_client_service_ms(client) > QUICK_MS)
+	if (smtp_client_service_ms(client) < 0 || smtp_client_service_ms(client) > QUICK_MS ||
+	    !dispatch_courier_may_go_on(dispatch, courier))
 		return;
 	while (courier->load.job == NULL && smtp_client_has_room(client) &&
 	       (job = dispatch_job_take(dispatch)) != NULL) {
 		if (courier_take(courier, job))
 			break;
+	}
+}
+
+/* What the handover tells of the pace that the next hop bears. */
+static void
+courier_learn(struct courier *courier, const struct handover *handover)
+{
+	struct dispatch *dispatch = courier->dispatch;
+	uint32_t max = dispatch->settings->connections_max;
+	int64_t now_ms = loop_now_ms(courier->hop->loop);
+
+	if (handover->is_throttled) {
+		courier_complain(courier, handover_trouble(handover));
+		next_hop_throttle(courier->hop, now_ms);
+	}
+	if (handover->is_throttled || handover->was_cut) {
+		share_halve(dispatch->share, max, now_ms);
+	} else if (handover_delivered_any(handover)) {
+		share_grow(dispatch->share, max);
+		next_hop_took(courier->hop);
 	}
 }
 
@@ -293,11 +396,50 @@ courier_finished(struct smtp_client *client, struct handover *handover)
 	struct dispatch *dispatch = courier->dispatch;
 	struct handover_place how = courier_place(courier);
 
+	courier_learn(courier, handover);
 	delivery_conclude(dispatch->delivery, &handover, &how);
 	if (client->state != CLIENT_CLOSED)
 		courier_depth_reckon(courier); /* unless it rests now */
 	courier_rest(courier);
 	dispatch_work(dispatch);
+}
+
+/*
+ * The server never greeted us. TLS that may fail is left out at the second try, another
+ * address may answer; but a login that was refused is refused everywhere.
+ */
+static void
+courier_try_on(struct courier *courier, struct span why)
+{
+	static const enum hop_trouble troubles[] = {
+		[TROUBLE_NONE] = HOP_HAS_NO_CONNECTION,
+		[TROUBLE_CONNECT] = HOP_HAS_NO_CONNECTION,
+		[TROUBLE_TLS] = HOP_HAS_NO_TLS,
+		[TROUBLE_LOGIN] = HOP_REFUSES_LOGIN,
+	};
+	struct dispatch *dispatch = courier->dispatch;
+	enum hop_trouble trouble = troubles[smtp_client_trouble(&courier->client)];
+
+	if (trouble == HOP_HAS_NO_TLS)
+		figure_add(&dispatch->figures->tls_failures, 1);
+	if (trouble == HOP_REFUSES_LOGIN) {
+		figure_add(&dispatch->figures->login_failures, 1);
+		courier_fail(courier, why, trouble);
+		return;
+	}
+	if (trouble == HOP_HAS_NO_TLS && !courier->is_clear &&
+	    dispatch->settings->tls == ROUTE_TLS_OPPORTUNISTIC &&
+	    !courier_is_implicit(courier)) {
+		log_info(dispatch->delivery->environment.log,
+			 "route " SPAN_FMT ": %s: " SPAN_FMT "; going on without TLS",
+			 SPAN_ARG(dispatch->settings->name), courier->hop->text,
+			 SPAN_ARG(why));
+		courier->is_clear = true;
+	} else {
+		courier->is_clear = false;
+		courier->address_at++;
+	}
+	courier_connect(courier, why, trouble);
 }
 
 static void
@@ -318,8 +460,7 @@ courier_ended(struct smtp_client *client, bool was_greeted, struct span why)
 				 SPAN_ARG(why));
 		courier_retire(courier);
 	} else {
-		courier->address_at++;
-		(void)courier_connect(courier, why);
+		courier_try_on(courier, why);
 	}
 	dispatch_work(dispatch);
 }

@@ -20,6 +20,7 @@ struct courier {
 	size_t address_at;
 	struct job_load load; /* of the job that it takes next */
 	bool is_opening;
+	bool is_clear; /* TLS failed where it may: this connection does without */
 	size_t depth; /* how many jobs may wait for it */
 };
 

@@ -13,6 +13,8 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#define TOKEN_LOOK_MS 1000
+
 static const struct delivery_tuning tuning_default = {
 	.timeouts = {
 		.connect_ms = 30 * 1000,
@@ -31,6 +33,8 @@ static const struct delivery_tuning tuning_default = {
 		.pause_max_ms = 60 * 1000,
 		.ttl_min_ms = 5 * 1000,
 		.ttl_max_ms = 5 * 60 * 1000,
+		.login_pause_first_ms = 60 * 1000,
+		.login_pause_max_ms = 15 * 60 * 1000,
 	},
 	.envelope_octets_max = 8U << 20,
 };
@@ -237,10 +241,42 @@ dispatches_init(struct delivery *delivery, struct fault *fault)
 				return false;
 		}
 		if (!dispatch_init(&delivery->dispatches[i], delivery, &environment->routes[i],
-				   &environment->figures[i], fault))
+				   &environment->figures[i], environment->shares[i], fault))
 			return false;
 	}
 	return true;
+}
+
+/* A route that could not log in need not wait any longer once there is a new token. */
+static void
+token_timer_expired(struct loop_timer *timer)
+{
+	struct delivery *delivery = LIST_OWNER(timer, struct delivery, token_timer);
+	const struct delivery_environment *environment = &delivery->environment;
+
+	for (size_t i = 0; i < environment->route_count; i++) {
+		uint64_t number = token_number(environment->tokens, i);
+
+		if (number == delivery->token_numbers[i])
+			continue;
+		delivery->token_numbers[i] = number;
+		if (delivery->dispatches[i].is_down && !delivery->is_draining)
+			dispatch_retry_now(&delivery->dispatches[i]);
+	}
+	loop_timer_set(environment->loop, timer, TOKEN_LOOK_MS);
+}
+
+static void
+tokens_watch(struct delivery *delivery)
+{
+	const struct delivery_environment *environment = &delivery->environment;
+
+	if (environment->tokens == NULL)
+		return;
+	delivery->token_numbers =
+	    memory_new_array(environment->route_count, sizeof(*delivery->token_numbers));
+	delivery->token_timer.expired = token_timer_expired;
+	loop_timer_set(environment->loop, &delivery->token_timer, TOKEN_LOOK_MS);
 }
 
 struct delivery *
@@ -266,6 +302,8 @@ delivery_new(const struct delivery_environment *environment, struct fault *fault
 	    route_table_new(environment->routes, environment->route_count, fault);
 	if (delivery->table == NULL || !dispatches_init(delivery, fault))
 		delivery_free(&delivery);
+	else
+		tokens_watch(delivery);
 	return delivery;
 }
 
@@ -309,6 +347,8 @@ delivery_free(struct delivery **delivery)
 	if (ours == NULL)
 		return;
 	loop_timer_cancel(ours->environment.loop, &ours->wake);
+	loop_timer_cancel(ours->environment.loop, &ours->token_timer);
+	free(ours->token_numbers);
 	maildir_writer_free(&ours->maildir_writer);
 	if (ours->dispatches != NULL) {
 		for (size_t i = 0; i < ours->environment.route_count; i++)

@@ -9,6 +9,7 @@
 #define RELAYD_DELIVERY_DELIVERY_H
 
 #include "audit/audit.h"
+#include "delivery/token_login.h"
 #include "net/dns.h"
 #include "net/loop.h"
 #include "policy/policy.h"
@@ -18,6 +19,9 @@
 #include <stdatomic.h>
 
 struct delivery;
+struct login_client;
+struct route_share;
+struct upstream;
 
 enum route_tls {
 	ROUTE_TLS_NONE,
@@ -33,15 +37,34 @@ struct next_hop_settings {
 	bool is_mx; /* the recipient's own MX */
 };
 
+#define NEXT_HOPS_MAX 16 /* of a route */
+
+/* auth { } of a route: how we log in at its next hops. */
+struct route_auth {
+	unsigned mechanisms; /* that may be used, of AUTH_BIT; 0: no login */
+	struct span user;
+	const char *password_file;
+	/* XOAUTH2 and OAUTHBEARER log in with a token; mechanisms is 0 then */
+	struct token_settings token;
+	enum token_mechanism token_mechanism;
+};
+
 struct route_settings {
 	struct span name;
 	struct text_list recipients; /* patterns; empty: only by a grant that names it */
 	const struct next_hop_settings *next_hops;
 	size_t next_hop_count;
 	struct span maildir; /* or empty */
+	bool is_balanced; /* over the next hops; else they are taken in order */
 	enum route_tls tls;
-	uint32_t connections_max;     /* at once, of one worker */
-	uint32_t messages_per_minute; /* 0: no limit */
+	bool is_tls_implicit;	 /* from the first octet on; always so on port 465 */
+	const char *tls_ca;	 /* file of the CAs to believe; NULL: the system's */
+	struct span tls_name;	 /* the name that certificates must have; empty: the next hop's */
+	const char *certificate; /* ours, and its key (NULL: in the same file); or NULL */
+	const char *key;
+	struct route_auth auth;
+	uint32_t connections_max;     /* at once, of all workers together */
+	uint32_t messages_per_minute; /* of all workers together; 0: no limit */
 	const char *file;
 	unsigned line;
 };
@@ -50,6 +73,22 @@ struct queue_settings {
 	const int64_t *retry_ms; /* delays after the 1st, 2nd, ... failure; the last repeats */
 	size_t retry_count;
 	int64_t expires_ms;
+};
+
+/* What is the matter with a next hop. */
+enum hop_trouble {
+	HOP_IS_WELL,
+	HOP_HAS_NO_CONNECTION, /* no address, no connection, no greeting */
+	HOP_HAS_NO_TLS,
+	HOP_REFUSES_LOGIN,
+	HOP_THROTTLES, /* it said that we are too fast for it */
+};
+
+/* One next hop as one worker sees it. */
+struct hop_figures {
+	_Atomic uint32_t trouble;	  /* enum hop_trouble */
+	_Atomic int64_t paused_until_wall_ms; /* 0: it is not paused */
+	_Atomic uint32_t connections;	  /* that were greeted */
 };
 
 /* Figures of one route, kept by one worker, read by others while it runs. */
@@ -61,6 +100,9 @@ struct route_figures {
 	_Atomic uint64_t deferred;
 	_Atomic uint64_t failed;
 	_Atomic uint64_t connections_open;
+	_Atomic uint64_t tls_failures;	   /* connections that failed for it, since the start */
+	_Atomic uint64_t login_failures;
+	struct hop_figures hops[NEXT_HOPS_MAX];
 	_Atomic int64_t oldest_wall_ms;	   /* arrival of the oldest waiting; 0: none */
 };
 
@@ -76,6 +118,11 @@ struct delivery_environment {
 	size_t route_count;
 	const struct queue_settings *queue;
 	struct route_figures *figures; /* route_count of them */
+	struct route_share *const *shares; /* route_count of them */
+	unsigned worker;	       /* which of the shares' workers we are */
+	const struct upstream *upstream; /* NULL: neither TLS nor logins */
+	struct login_client *login;	 /* NULL: no logins by password */
+	struct token_board *tokens;	 /* NULL: none by token */
 };
 
 /* NULL and *fault when a route cannot work (an unusable Maildir, a bad pattern). */

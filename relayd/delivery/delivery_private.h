@@ -7,7 +7,9 @@
 #include "delivery/maildir.h"
 #include "delivery/next_hop.h"
 #include "delivery/route.h"
+#include "delivery/share.h"
 #include "delivery/smtp_client.h"
+#include "delivery/upstream.h"
 
 /* Times that are no settings; tests choose others. */
 struct delivery_tuning {
@@ -27,6 +29,8 @@ struct delivery {
 	size_t envelope_octets; /* of envelopes in memory */
 	int64_t wall_offset_ms; /* wall clock less monotonic clock, when we started */
 	struct loop_timer wake; /* dispatches wait for a turn of their own */
+	struct loop_timer token_timer; /* looks for new tokens, where routes log in with them */
+	uint64_t *token_numbers;       /* of each route: the last one seen */
 	bool is_draining;
 };
 
@@ -58,10 +62,14 @@ void message_rest(struct delivery *delivery, struct queued *queued);
 /* Delivered to all: remove it. Its jobs must be over. */
 void message_end(struct delivery *delivery, struct queued *queued);
 
+#define NO_HOP SIZE_MAX
+
 /* Where and how a handover was carried out. */
 struct handover_place {
 	struct span next_hop;
-	struct ip_endpoint peer; /* port 0: none */
+	struct ip_endpoint peer;	   /* port 0: none */
+	const struct smtp_client_tls *tls; /* NULL: none */
+	size_t hop;			   /* which of the route's next hops, or NO_HOP */
 };
 
 /*
@@ -80,6 +88,9 @@ struct handover *delivery_handover_new(const struct delivery *delivery, struct j
 
 /* The job is ready but its route is down: record that. The envelope must be in memory. */
 void delivery_park(struct delivery *delivery, struct job *job);
+
+/* No other next hop takes the job in this round: it waits. why says what stood in the way. */
+void delivery_put_off(struct delivery *delivery, struct job *job, struct span why);
 
 /* Is the job's message too old to be kept? */
 bool delivery_is_expired(const struct delivery *delivery, const struct job *job);

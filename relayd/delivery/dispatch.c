@@ -5,40 +5,85 @@
 #include "base/memory.h"
 #include "delivery/courier.h"
 #include "delivery/delivery_private.h"
+#include "delivery/detour.h"
 
 #include <assert.h>
 #include <stdlib.h>
 
 #define PATIENCE_MS 20 /* no job was taken for so long: use more connections */
+#define POLL_MS	    50 /* how often to see whether other workers make room */
+#define TURN_MAX    20 /* messages of a connection that another worker waits for */
 #define EXPIRING_MAX 16 /* envelopes that are read at once to say goodbye to their messages */
 
 /* ---- Which next hop ---- */
 
+/* Balanced: where there are the fewest connections and the fewest messages went. */
+static struct next_hop *
+hop_choose_balanced(struct dispatch *dispatch, int64_t now_ms)
+{
+	struct next_hop *best = NULL;
+
+	for (size_t i = 0; i < dispatch->hop_count; i++) {
+		struct next_hop *hop = &dispatch->hops[i];
+		unsigned count = hop->connected + hop->connecting;
+
+		if (!next_hop_may_connect(hop, now_ms))
+			continue;
+		if (best == NULL || count < best->connected + best->connecting ||
+		    (count == best->connected + best->connecting &&
+		     hop->carried < best->carried))
+			best = hop;
+	}
+	return best;
+}
+
 /*
- * Where one more connection may go now; NULL: nowhere. A next hop that serves us on other
- * connections but takes no more is not passed over: it is busy, not gone.
+ * Where one more connection may go now; NULL: nowhere. In order, a next hop that serves us on
+ * other connections but takes no more is not passed over: it is busy, not gone. One that says
+ * we are too fast is.
  */
 static struct next_hop *
 hop_choose(struct dispatch *dispatch, int64_t now_ms)
 {
+	if (dispatch->settings->is_balanced)
+		return hop_choose_balanced(dispatch, now_ms);
 	for (size_t i = 0; i < dispatch->hop_count; i++) {
-		if (next_hop_may_connect(&dispatch->hops[i], now_ms))
-			return &dispatch->hops[i];
-		if (dispatch->hops[i].connected > 0)
+		struct next_hop *hop = &dispatch->hops[i];
+
+		if (next_hop_may_connect(hop, now_ms))
+			return hop;
+		if (hop->connected > 0 && !next_hop_is_throttled(hop, now_ms))
 			return NULL;
 	}
 	return NULL;
 }
 
-/* Is a next hop before this one in good health again? */
+/* In order: is a next hop before this one in good health again? */
 static bool
-has_better_hop(const struct dispatch *dispatch, const struct next_hop *hop)
+has_better_hop(const struct dispatch *dispatch, const struct next_hop *hop, int64_t now_ms)
 {
+	if (dispatch->settings->is_balanced)
+		return false;
 	for (const struct next_hop *better = dispatch->hops; better < hop; better++) {
-		if (better->failures == 0)
+		if (better->failures == 0 && !next_hop_is_throttled(better, now_ms))
 			return true;
 	}
 	return false;
+}
+
+/* Balanced: one that no message goes to is seen to as soon as there is one. */
+static void
+unused_hops_open(struct dispatch *dispatch, int64_t now_ms)
+{
+	if (dispatch->schedule.ready.count == 0)
+		return;
+	for (size_t i = 0; i < dispatch->hop_count; i++) {
+		struct next_hop *hop = &dispatch->hops[i];
+
+		if (hop->connected + hop->connecting == 0 &&
+		    next_hop_may_connect(hop, now_ms))
+			(void)dispatch_courier_open(dispatch, hop);
+	}
 }
 
 /* While a later next hop serves us, see now and then whether an earlier one does again. */
@@ -54,8 +99,9 @@ better_hops_probe(struct dispatch *dispatch, int64_t now_ms)
 	for (size_t i = 0; i < serving; i++) {
 		struct next_hop *hop = &dispatch->hops[i];
 
-		if (hop->failures > 0 && next_hop_may_connect(hop, now_ms))
-			courier_open(dispatch, hop);
+		if (hop->failures > 0 && next_hop_may_connect(hop, now_ms) &&
+		    !dispatch_courier_open(dispatch, hop))
+			dispatch->needs_place = true;
 	}
 }
 
@@ -180,6 +226,7 @@ expired_conclude(struct dispatch *dispatch, struct job *job)
 	struct delivery *delivery = dispatch->delivery;
 	struct handover_place how = {
 		.next_hop = span_of(dispatch->hops[dispatch->failed_hop].text),
+		.hop = NO_HOP,
 	};
 	struct handover *handover =
 	    delivery_handover_new(delivery, job, job->queued->recipient_count);
@@ -202,22 +249,52 @@ expired_bury(struct dispatch *dispatch)
 
 /* ---- Work by connections ---- */
 
+bool
+dispatch_message_allow(struct dispatch *dispatch)
+{
+	return share_message_take(dispatch->share, dispatch->settings->messages_per_minute,
+				  loop_now_ms(dispatch->delivery->environment.loop));
+}
+
 struct job *
 dispatch_job_take(struct dispatch *dispatch)
 {
-	struct delivery *delivery = dispatch->delivery;
-	int64_t now_ms = loop_now_ms(delivery->environment.loop);
-
-	if (delivery->is_draining || now_ms < dispatch->next_send_ms)
+	if (dispatch->delivery->is_draining || dispatch->schedule.ready.count == 0 ||
+	    !dispatch_message_allow(dispatch))
 		return NULL;
-
-	struct job *job = schedule_take(&dispatch->schedule);
-
 	dispatch->patience_until_ms = 0;
-	if (job != NULL && dispatch->settings->messages_per_minute > 0)
-		dispatch->next_send_ms =
-		    now_ms + 60000 / (int64_t)dispatch->settings->messages_per_minute;
-	return job;
+	return schedule_take(&dispatch->schedule);
+}
+
+bool
+dispatch_courier_open(struct dispatch *dispatch, struct next_hop *hop)
+{
+	if (!share_take(dispatch->share, dispatch->delivery->environment.worker,
+			dispatch->settings->connections_max)) {
+		dispatch->is_starved = true;
+		return false;
+	}
+	courier_open(dispatch, hop);
+	return true;
+}
+
+/* Another worker has mail and no connection: it has its turn now. */
+static bool
+is_others_turn(const struct dispatch *dispatch, const struct courier *courier)
+{
+	if (!share_is_wanted(dispatch->share, dispatch->delivery->environment.worker))
+		return false;
+	return dispatch->schedule.ready.count == 0 ||
+	       courier->client.transactions >= TURN_MAX;
+}
+
+bool
+dispatch_courier_may_go_on(struct dispatch *dispatch, const struct courier *courier)
+{
+	int64_t now_ms = loop_now_ms(dispatch->delivery->environment.loop);
+
+	return !dispatch->needs_place && !is_others_turn(dispatch, courier) &&
+	       !next_hop_is_throttled(courier->hop, now_ms);
 }
 
 /*
@@ -242,25 +319,46 @@ couriers_are_wanted(const struct dispatch *dispatch)
 
 	return jobs_overflow(dispatch) && opening <= greeted &&
 	       dispatch->schedule.ready.count > opening &&
-	       dispatch->courier_count < dispatch->settings->connections_max;
+	       dispatch->courier_count <
+		   share_window(dispatch->share, dispatch->settings->connections_max);
+}
+
+/*
+ * The free connection that the next message had better take; NULL: none. Says goodbye to
+ * those that are not wanted any more.
+ */
+static struct courier *
+courier_choose(struct dispatch *dispatch, int64_t now_ms)
+{
+	struct courier *best = NULL;
+	struct list *next;
+
+	for (struct list *l = dispatch->idle.next; l != &dispatch->idle; l = next) {
+		struct courier *courier = LIST_OWNER(l, struct courier, idle);
+
+		next = l->next;
+		if (!smtp_client_is_idle(&courier->client)) { /* it left of its own accord */
+			list_remove(&courier->idle);
+		} else if (dispatch->needs_place || is_others_turn(dispatch, courier) ||
+			   has_better_hop(dispatch, courier->hop, now_ms)) {
+			courier_dismiss(courier);
+			dispatch->needs_place = false;
+		} else if (!next_hop_is_throttled(courier->hop, now_ms) &&
+			   (best == NULL ||
+			    (dispatch->settings->is_balanced &&
+			     courier->hop->carried < best->hop->carried))) {
+			best = courier;
+		}
+	}
+	return best;
 }
 
 static void
-couriers_load(struct dispatch *dispatch)
+couriers_load(struct dispatch *dispatch, int64_t now_ms)
 {
-	while (!list_is_empty(&dispatch->idle)) {
-		struct courier *courier =
-		    LIST_OWNER(dispatch->idle.next, struct courier, idle);
+	struct courier *courier;
 
-		if (!smtp_client_is_idle(&courier->client)) { /* it left of its own accord */
-			list_remove(&courier->idle);
-			continue;
-		}
-		if (has_better_hop(dispatch, courier->hop)) {
-			courier_dismiss(courier);
-			continue;
-		}
-
+	while ((courier = courier_choose(dispatch, now_ms)) != NULL) {
 		struct job *job = jobs_overflow(dispatch) ? dispatch_job_take(dispatch) : NULL;
 
 		if (job == NULL)
@@ -272,19 +370,21 @@ couriers_load(struct dispatch *dispatch)
 static void
 couriers_send(struct dispatch *dispatch, int64_t now_ms)
 {
-	while (couriers_are_wanted(dispatch) && now_ms >= dispatch->next_send_ms) {
+	while (couriers_are_wanted(dispatch) && now_ms >= share_next_send_ms(dispatch->share)) {
 		struct next_hop *hop = hop_choose(dispatch, now_ms);
 
-		if (hop == NULL)
+		if (hop == NULL || !dispatch_courier_open(dispatch, hop))
 			return;
-		courier_open(dispatch, hop);
 	}
 }
 
 static void
 connections_work(struct dispatch *dispatch, int64_t now_ms)
 {
-	couriers_load(dispatch);
+	detours_work(dispatch, now_ms);
+	if (dispatch->settings->is_balanced)
+		unused_hops_open(dispatch, now_ms);
+	couriers_load(dispatch, now_ms);
 	better_hops_probe(dispatch, now_ms);
 	couriers_send(dispatch, now_ms);
 	if (dispatch->courier_count > 0 || dispatch->schedule.ready.count == 0)
@@ -301,7 +401,8 @@ static void
 maildir_done(void *context, struct handover *handover)
 {
 	struct dispatch *dispatch = context;
-	struct handover_place how = { .next_hop = dispatch->settings->maildir };
+	struct handover_place how = { .next_hop = dispatch->settings->maildir,
+				      .hop = NO_HOP };
 
 	dispatch->maildir_count--;
 	delivery_conclude(dispatch->delivery, &handover, &how);
@@ -329,6 +430,24 @@ maildir_work(struct dispatch *dispatch)
 
 /* ---- All of it ---- */
 
+static void
+hop_figures_update(struct hop_figures *figures, const struct next_hop *hop)
+{
+	int64_t now_ms = loop_now_ms(hop->loop);
+	enum hop_trouble trouble = hop->trouble;
+	int64_t until_ms = hop->failures == 0 ? 0 : hop->paused_until_ms;
+
+	if (next_hop_is_throttled(hop, now_ms) && hop->throttled_until_ms > until_ms) {
+		trouble = HOP_THROTTLES;
+		until_ms = hop->throttled_until_ms;
+	}
+	if (until_ms != 0)
+		until_ms += loop_wall_ms(hop->loop) - now_ms;
+	atomic_store_explicit(&figures->trouble, (uint32_t)trouble, memory_order_relaxed);
+	atomic_store_explicit(&figures->paused_until_wall_ms, until_ms, memory_order_relaxed);
+	atomic_store_explicit(&figures->connections, hop->connected, memory_order_relaxed);
+}
+
 void
 dispatch_figures_update(const struct dispatch *dispatch)
 {
@@ -345,6 +464,8 @@ dispatch_figures_update(const struct dispatch *dispatch)
 	atomic_store_explicit(&figures->connections_open, dispatch->courier_count,
 			      memory_order_relaxed);
 	atomic_store_explicit(&figures->oldest_wall_ms, oldest, memory_order_relaxed);
+	for (size_t i = 0; i < dispatch->hop_count; i++)
+		hop_figures_update(&figures->hops[i], &dispatch->hops[i]);
 }
 
 /* Jobs are left to connections in use, but not for long. */
@@ -391,6 +512,35 @@ hops_next_ms(const struct dispatch *dispatch)
 	return next_ms;
 }
 
+static int64_t
+earlier_of(int64_t a_ms, int64_t b_ms)
+{
+	return a_ms < b_ms ? a_ms : b_ms;
+}
+
+/* When there may be more messages, connections or places for what is ready. */
+static int64_t
+leave_next_ms(const struct dispatch *dispatch, int64_t now_ms)
+{
+	bool has_work = dispatch->schedule.ready.count + dispatch->detour_count > 0;
+	bool is_idle = !list_is_empty(&dispatch->idle);
+	int64_t send_ms = share_next_send_ms(dispatch->share);
+	int64_t next_ms = INT64_MAX;
+
+	if (has_work && send_ms > now_ms)
+		next_ms = send_ms;
+	if ((has_work && (dispatch->is_starved || dispatch->needs_place)) ||
+	    (is_idle && share_held(dispatch->share) >=
+			    share_window(dispatch->share,
+					 dispatch->settings->connections_max)))
+		next_ms = earlier_of(next_ms, now_ms + POLL_MS);
+	for (size_t i = 0; has_work && i < dispatch->hop_count; i++) {
+		if (next_hop_is_throttled(&dispatch->hops[i], now_ms))
+			next_ms = earlier_of(next_ms, dispatch->hops[i].throttled_until_ms);
+	}
+	return next_ms;
+}
+
 /* Come back when something waits for its time alone. */
 static void
 timer_arm(struct dispatch *dispatch, int64_t now_ms)
@@ -404,9 +554,7 @@ timer_arm(struct dispatch *dispatch, int64_t now_ms)
 	if (dispatch->depth > 0 && dispatch->patience_until_ms > now_ms &&
 	    dispatch->patience_until_ms < next_ms)
 		next_ms = dispatch->patience_until_ms;
-	if (dispatch->schedule.ready.count > 0 && dispatch->next_send_ms > now_ms &&
-	    dispatch->next_send_ms < next_ms)
-		next_ms = dispatch->next_send_ms;
+	next_ms = earlier_of(next_ms, leave_next_ms(dispatch, now_ms));
 	if (next_ms == INT64_MAX || dispatch->delivery->is_draining)
 		loop_timer_cancel(loop, &dispatch->timer);
 	else
@@ -433,6 +581,8 @@ dispatch_work(struct dispatch *dispatch)
 	if (dispatch->is_working)
 		return;
 	dispatch->is_working = true;
+	dispatch->is_starved = false;
+	dispatch->needs_place = false;
 	patience_end(dispatch, now_ms);
 	while (dispatch->works_again) {
 		dispatch->works_again = false;
@@ -445,6 +595,8 @@ dispatch_work(struct dispatch *dispatch)
 			connections_work(dispatch, now_ms);
 	}
 	dispatch->is_working = false;
+	share_want(dispatch->share, dispatch->delivery->environment.worker,
+		   dispatch->is_starved && dispatch->courier_count == 0);
 	patience_begin(dispatch, now_ms);
 	timer_arm(dispatch, now_ms);
 	dispatch_figures_update(dispatch);
@@ -461,6 +613,7 @@ dispatch_timer_expired(struct loop_timer *timer)
 void
 dispatch_drain(struct dispatch *dispatch)
 {
+	detours_return(dispatch);
 	while (!list_is_empty(&dispatch->idle))
 		courier_dismiss(LIST_OWNER(dispatch->idle.next, struct courier, idle));
 	for (struct list *link = dispatch->couriers.next; link != &dispatch->couriers;) {
@@ -498,12 +651,13 @@ hops_init(struct dispatch *dispatch)
 bool
 dispatch_init(struct dispatch *dispatch, struct delivery *delivery,
 	      const struct route_settings *settings, struct route_figures *figures,
-	      struct fault *fault)
+	      struct route_share *share, struct fault *fault)
 {
 	*dispatch = (struct dispatch){
 		.delivery = delivery,
 		.settings = settings,
 		.figures = figures,
+		.share = share,
 		.timer = { .expired = dispatch_timer_expired },
 		.sweep = { .expired = couriers_bury },
 	};
@@ -513,6 +667,7 @@ dispatch_init(struct dispatch *dispatch, struct delivery *delivery,
 	list_init(&dispatch->idle);
 	list_init(&dispatch->closed);
 	list_init(&dispatch->errands);
+	list_init(&dispatch->detours);
 	if (settings->maildir.len == 0) {
 		hops_init(dispatch);
 		return true;
@@ -530,6 +685,8 @@ dispatch_halt(struct dispatch *dispatch)
 		courier_drop(LIST_OWNER(dispatch->couriers.next, struct courier, link));
 	couriers_bury(&dispatch->sweep);
 	errands_drop(dispatch);
+	detours_drop(dispatch);
+	share_want(dispatch->share, dispatch->delivery->environment.worker, false);
 	loop_timer_cancel(dispatch->delivery->environment.loop, &dispatch->timer);
 	loop_timer_cancel(dispatch->delivery->environment.loop, &dispatch->sweep);
 	for (size_t i = 0; i < dispatch->hop_count; i++)

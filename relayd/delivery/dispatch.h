@@ -8,6 +8,9 @@
  * When no next hop can be connected to, the route is down: its jobs stay ready, at no cost,
  * until a single connection that is tried again and again at growing intervals succeeds.
  * They go at once then, in order of arrival.
+ *
+ * How many connections there may be, and when the next message may go, is shared with the
+ * route's dispatches in all other workers (share.h).
  */
 #ifndef RELAYD_DELIVERY_DISPATCH_H
 #define RELAYD_DELIVERY_DISPATCH_H
@@ -15,6 +18,7 @@
 #include "delivery/maildir.h"
 #include "delivery/next_hop.h"
 #include "delivery/scheduler.h"
+#include "delivery/share.h"
 
 #define DISPATCH_WHY_MAX 640
 
@@ -25,6 +29,7 @@ struct dispatch {
 	struct route_figures *figures;
 	struct schedule schedule;
 
+	struct route_share *share;
 	struct next_hop *hops;
 	size_t hop_count;
 	struct list couriers; /* all that are open or being opened */
@@ -34,7 +39,10 @@ struct dispatch {
 	size_t opening_count;
 	size_t depth;	      /* how many jobs may wait for those in use */
 	int64_t patience_until_ms; /* and until when; 0: none waits */
-	int64_t next_send_ms; /* not before; messages_per_minute */
+	bool is_starved;      /* other workers have all the connections there may be */
+	bool needs_place;     /* one connection too many stands in the way of another */
+	struct list detours;  /* detour.h */
+	size_t detour_count;
 
 	struct maildir *maildir; /* NULL: next hops */
 	size_t maildir_count;	 /* handovers under way */
@@ -53,7 +61,7 @@ struct dispatch {
 /* False and *fault when the route cannot work. The delivery is borrowed for its life. */
 bool dispatch_init(struct dispatch *dispatch, struct delivery *delivery,
 		   const struct route_settings *settings, struct route_figures *figures,
-		   struct fault *fault);
+		   struct route_share *share, struct fault *fault);
 
 /* Break off everything. The jobs stay in the schedule. Harmless when never begun. */
 void dispatch_halt(struct dispatch *dispatch);
@@ -66,6 +74,17 @@ void dispatch_work(struct dispatch *dispatch);
 
 /* The job that goes next, now active; NULL when none may go now. */
 struct job *dispatch_job_take(struct dispatch *dispatch);
+
+/* May one more message be sent now? Then it is. */
+bool dispatch_message_allow(struct dispatch *dispatch);
+
+struct courier;
+
+/* May it take one message more, or should it make room? */
+bool dispatch_courier_may_go_on(struct dispatch *dispatch, const struct courier *courier);
+
+/* Open one more connection, unless there are as many as there may be. */
+bool dispatch_courier_open(struct dispatch *dispatch, struct next_hop *hop);
 
 /* A next hop greeted us. */
 void dispatch_came_up(struct dispatch *dispatch);

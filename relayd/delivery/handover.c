@@ -67,3 +67,25 @@ handover_accepted_count(const struct handover *handover)
 		count += handover->recipients[i].is_accepted;
 	return count;
 }
+
+bool
+handover_delivered_any(const struct handover *handover)
+{
+	for (size_t i = 0; i < handover->recipient_count; i++) {
+		if (handover->recipients[i].result == RESULT_DELIVERED)
+			return true;
+	}
+	return false;
+}
+
+struct span
+handover_trouble(const struct handover *handover)
+{
+	for (size_t i = handover->recipient_count; i-- > 0;) {
+		enum recipient_result result = handover->recipients[i].result;
+
+		if (result == RESULT_DEFERRED || result == RESULT_FAILED)
+			return handover->recipients[i].reply;
+	}
+	return (struct span){ NULL, 0 };
+}

@@ -29,6 +29,8 @@ struct handover {
 	const struct envelope *envelope; /* the job's message's */
 	struct arena arena;		 /* of the replies */
 	bool was_cut;			 /* the connection broke in the middle */
+	bool is_ambiguous;		 /* and that behind the message: it may have been taken */
+	bool is_throttled;		 /* the next hop said that we are too fast for it */
 	size_t recipient_count;
 	struct handover_recipient recipients[];
 };
@@ -50,6 +52,12 @@ void handover_settle(struct handover *handover, enum recipient_result result,
 /* Give one recipient a result. The reply is copied. */
 void handover_settle_one(struct handover *handover, size_t at,
 			    enum recipient_result result, struct span reply);
+
+/* Was somebody delivered to? */
+bool handover_delivered_any(const struct handover *handover);
+
+/* The last reply of someone who was not delivered to; empty: there is none. */
+struct span handover_trouble(const struct handover *handover);
 
 /* How many recipients the next hop accepted. */
 size_t handover_accepted_count(const struct handover *handover);

@@ -8,6 +8,7 @@
  * leaves the message as it was: the worst is a second delivery, never none.
  */
 #include "delivery/delivery_private.h"
+#include "delivery/detour.h"
 #include "delivery/state.h"
 
 #include "base/memory.h"
@@ -159,7 +160,13 @@ record_of(const struct delivery *delivery, const struct handover *handover, size
 	const struct spool_info *info = spool_message_info(handover->message);
 	int64_t now_ms = loop_wall_ms(delivery->environment.loop);
 
+	const struct smtp_client_tls *tls = how->tls;
+
 	return (struct audit_delivery){
+		.tls_version = span_of(tls == NULL ? NULL : tls->version),
+		.tls_cipher = span_of(tls == NULL ? NULL : tls->cipher),
+		.tls_unverified = span_of(tls == NULL ? NULL : tls->unverified),
+		.is_tls_verified = tls != NULL && tls->is_verified,
 		.wall_ms = now_ms,
 		.route = job_dispatch(delivery, handover->job)->settings->name,
 		.next_hop = how->next_hop,
@@ -225,19 +232,6 @@ result_take(struct delivery *delivery, const struct handover *handover, size_t a
 		audit_delivery(delivery->environment.audit, &record);
 }
 
-/* The last reply of someone who was not delivered to; empty: there is none. */
-static struct span
-last_trouble(const struct handover *handover)
-{
-	for (size_t i = handover->recipient_count; i-- > 0;) {
-		enum recipient_result result = handover->recipients[i].result;
-
-		if (result == RESULT_DEFERRED || result == RESULT_FAILED)
-			return handover->recipients[i].reply;
-	}
-	return (struct span){ NULL, 0 };
-}
-
 /* ---- What is written down ---- */
 
 /* When the message's next try is due and how many there were, over all its jobs. */
@@ -285,9 +279,41 @@ recipients_write(const struct queued *queued, const struct handover *handover)
 
 /* ---- Conclusions ---- */
 
+/* Every next hop that could be tried was: that makes one try. */
+static void
+round_end(struct job *job)
+{
+	if (job->tries < UINT16_MAX)
+		job->tries++;
+	job->hops_tried = 0;
+	job->was_ambiguous = false;
+}
+
+/*
+ * Was it put off, in whole or in part, by a next hop that surely did not take it, and is
+ * there another one that may?
+ */
+static bool
+handover_goes_on(struct delivery *delivery, const struct handover *handover,
+		 const struct handover_place *how)
+{
+	struct job *job = handover->job;
+	bool is_deferred = false;
+
+	for (size_t i = 0; i < handover->recipient_count; i++)
+		is_deferred = is_deferred || handover->recipients[i].result == RESULT_DEFERRED;
+	if (!is_deferred || how->hop == NO_HOP)
+		return false;
+	job->hops_tried = (uint16_t)(job->hops_tried | 1U << how->hop);
+	job->was_ambiguous = job->was_ambiguous || handover->is_ambiguous;
+	return !job->was_ambiguous && !delivery_is_expired(delivery, job) &&
+	       detour_is_possible(job_dispatch(delivery, job), job);
+}
+
 /* Where the job goes now that a handover of it is over. */
 static void
-job_settle(struct delivery *delivery, struct job *job, bool was_cut, int64_t delay_ms)
+job_settle(struct delivery *delivery, struct job *job, bool was_cut, bool goes_on,
+	   int64_t delay_ms)
 {
 	struct dispatch *dispatch = job_dispatch(delivery, job);
 	struct schedule *schedule = &dispatch->schedule;
@@ -314,8 +340,11 @@ job_settle(struct delivery *delivery, struct job *job, bool was_cut, int64_t del
 		if (queued->recipients[i] == RECIPIENT_DEFERRED && job_owns(delivery, job, i))
 			queued->recipients[i] = RECIPIENT_WAITING;
 	}
-	if (job->tries < UINT16_MAX)
-		job->tries++;
+	if (goes_on) {
+		detour_begin(dispatch, job);
+		return;
+	}
+	round_end(job);
 	job->was_cut = was_cut && job->tries <= CUT_TRIES_MAX;
 	schedule_wait(schedule, job, loop_now_ms(delivery->environment.loop) + delay_ms);
 }
@@ -338,13 +367,14 @@ delivery_conclude(struct delivery *delivery, struct handover **handover,
 	struct job *job = (*handover)->job;
 	struct queued *queued = job->queued;
 	struct dispatch *dispatch = job_dispatch(delivery, job);
-	int64_t delay_ms = job_delay_ms(delivery, job);
+	bool goes_on = handover_goes_on(delivery, *handover, how);
+	int64_t delay_ms = goes_on ? 0 : job_delay_ms(delivery, job);
 	struct span trouble;
 
 	for (size_t i = 0; i < (*handover)->recipient_count; i++)
 		result_take(delivery, *handover, i, how, delay_ms);
-	job_settle(delivery, job, (*handover)->was_cut, delay_ms);
-	trouble = last_trouble(*handover);
+	job_settle(delivery, job, (*handover)->was_cut, goes_on, delay_ms);
+	trouble = handover_trouble(*handover);
 	if (queued_is_all(queued, RECIPIENT_DELIVERED)) {
 		message_end(delivery, queued);
 	} else {
@@ -367,6 +397,7 @@ delivery_park(struct delivery *delivery, struct job *job)
 	int64_t wait_ms = dispatch_next_try_ms(dispatch) - loop_now_ms(loop);
 	struct handover_place how = {
 		.next_hop = span_of(dispatch->hops[dispatch->failed_hop].text),
+		.hop = NO_HOP,
 	};
 	struct queued *queued = job->queued;
 	struct handover *handover =
@@ -387,6 +418,20 @@ delivery_park(struct delivery *delivery, struct job *job)
 	if (queued->has_state)
 		head_write(delivery, queued, why);
 	handover_free(&handover);
+}
+
+void
+delivery_put_off(struct delivery *delivery, struct job *job, struct span why)
+{
+	struct queued *queued = job->queued;
+	int64_t delay_ms = job_delay_ms(delivery, job);
+
+	round_end(job);
+	schedule_wait(&job_dispatch(delivery, job)->schedule, job,
+		      loop_now_ms(delivery->environment.loop) + delay_ms);
+	if (queued->has_state)
+		head_write(delivery, queued, why);
+	message_rest(delivery, queued);
 }
 
 /* ---- Envelopes that have to be read ---- */

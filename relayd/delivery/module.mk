@@ -4,6 +4,7 @@ relayd_libdelivery_a_SOURCES = \
 	%D%/body_source.c %D%/body_source.h \
 	%D%/courier.c %D%/courier.h \
 	%D%/delivery.c %D%/delivery.h %D%/delivery_private.h \
+	%D%/detour.c %D%/detour.h \
 	%D%/dispatch.c %D%/dispatch.h \
 	%D%/handover.c %D%/handover.h \
 	%D%/maildir.c %D%/maildir.h \
@@ -12,6 +13,9 @@ relayd_libdelivery_a_SOURCES = \
 	%D%/queued.c %D%/queued.h \
 	%D%/route.c %D%/route.h \
 	%D%/scheduler.c %D%/scheduler.h \
+	%D%/share.c %D%/share.h \
 	%D%/smtp_client.c %D%/smtp_client.h \
-	%D%/state.c %D%/state.h
+	%D%/token.c %D%/token.h %D%/token_login.c %D%/token_login.h \
+	%D%/state.c %D%/state.h \
+	%D%/upstream.c %D%/upstream.h
 EXTRA_DIST += docs/delivery.md

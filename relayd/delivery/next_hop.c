@@ -51,6 +51,8 @@ next_hop_reset(struct next_hop *hop)
 bool
 next_hop_may_connect(const struct next_hop *hop, int64_t now_ms)
 {
+	if (next_hop_is_throttled(hop, now_ms))
+		return false;
 	if (hop->failures == 0)
 		return true;
 	return hop->connecting == 0 && now_ms >= hop->paused_until_ms;
@@ -59,7 +61,14 @@ next_hop_may_connect(const struct next_hop *hop, int64_t now_ms)
 int64_t
 next_hop_next_ms(const struct next_hop *hop)
 {
-	return hop->failures == 0 || hop->connecting > 0 ? INT64_MAX : hop->paused_until_ms;
+	int64_t paused_ms =
+	    hop->failures == 0 || hop->connecting > 0 ? 0 : hop->paused_until_ms;
+	int64_t until_ms = paused_ms;
+
+	if (next_hop_is_throttled(hop, loop_now_ms(hop->loop)) &&
+	    hop->throttled_until_ms > until_ms)
+		until_ms = hop->throttled_until_ms;
+	return until_ms == 0 ? INT64_MAX : until_ms;
 }
 
 void
@@ -67,25 +76,62 @@ next_hop_succeeded(struct next_hop *hop)
 {
 	hop->failures = 0;
 	hop->pause_ms = 0;
+	hop->trouble = HOP_IS_WELL;
+}
+
+static int64_t
+pause_next(int64_t last_ms, int64_t first_ms, int64_t max_ms)
+{
+	int64_t next_ms = last_ms == 0 ? first_ms : 2 * last_ms;
+
+	if (next_ms < first_ms)
+		next_ms = first_ms;
+	return next_ms > max_ms ? max_ms : next_ms;
 }
 
 /* Several connections that fail together are one failure. */
 void
-next_hop_failed(struct next_hop *hop, int64_t now_ms)
+next_hop_failed(struct next_hop *hop, int64_t now_ms, enum hop_trouble trouble)
 {
+	const struct next_hop_tuning *tuning = hop->tuning;
+	bool is_login = trouble == HOP_REFUSES_LOGIN;
+
 	if (hop->failures > 0 && now_ms < hop->paused_until_ms)
 		return;
 	hop->failures++;
-	hop->pause_ms = hop->pause_ms == 0 ? hop->tuning->pause_first_ms : 2 * hop->pause_ms;
-	if (hop->pause_ms > hop->tuning->pause_max_ms)
-		hop->pause_ms = hop->tuning->pause_max_ms;
+	hop->trouble = trouble;
+	hop->pause_ms = pause_next(hop->pause_ms,
+				   is_login ? tuning->login_pause_first_ms
+					    : tuning->pause_first_ms,
+				   is_login ? tuning->login_pause_max_ms
+					    : tuning->pause_max_ms);
 	hop->paused_until_ms = now_ms + hop->pause_ms;
+}
+
+/* Many replies to one burst are one. */
+void
+next_hop_throttle(struct next_hop *hop, int64_t now_ms)
+{
+	if (next_hop_is_throttled(hop, now_ms))
+		return;
+	hop->throttle_ms = pause_next(hop->throttle_ms, hop->tuning->pause_first_ms,
+				      hop->tuning->pause_max_ms);
+	hop->throttled_until_ms = now_ms + hop->throttle_ms;
+}
+
+void
+next_hop_took(struct next_hop *hop)
+{
+	hop->throttle_ms /= 2;
+	if (hop->throttle_ms < hop->tuning->pause_first_ms)
+		hop->throttle_ms = 0;
 }
 
 void
 next_hop_unpause(struct next_hop *hop)
 {
 	hop->paused_until_ms = 0;
+	hop->throttled_until_ms = 0;
 }
 
 /* ---- Addresses ---- */

@@ -2,7 +2,9 @@
 /*
  * One next hop of a route: its addresses, and whether it is worth connecting to. After a
  * failed connection it is left alone for a while that doubles with each further failure, and
- * then tried with a single connection before more are opened (a circuit breaker).
+ * then tried with a single connection before more are opened (a circuit breaker). A refused
+ * login makes the pauses longer, so that no account is locked by us. A next hop that says we
+ * are too fast for it is given no messages for a while.
  */
 #ifndef RELAYD_DELIVERY_NEXT_HOP_H
 #define RELAYD_DELIVERY_NEXT_HOP_H
@@ -18,6 +20,8 @@ struct next_hop_tuning {
 	int64_t pause_max_ms;
 	int64_t ttl_min_ms;
 	int64_t ttl_max_ms;
+	int64_t login_pause_first_ms; /* after a refused login */
+	int64_t login_pause_max_ms;
 };
 
 enum addresses_status {
@@ -56,6 +60,10 @@ struct next_hop {
 	unsigned connected;   /* connections that were greeted */
 	int64_t pause_ms;     /* how long the last one was */
 	int64_t paused_until_ms;
+	enum hop_trouble trouble; /* of the last failure */
+	int64_t throttle_ms;	  /* how long it was left without messages the last time */
+	int64_t throttled_until_ms;
+	uint64_t carried;	  /* messages given to it; for balancing */
 
 	/* addresses, the preferred first */
 	struct ip addresses[NEXT_HOP_ADDRESSES_MAX];
@@ -80,7 +88,17 @@ int64_t next_hop_next_ms(const struct next_hop *hop);
 
 /* A connection came as far as its greeting, or did not. */
 void next_hop_succeeded(struct next_hop *hop);
-void next_hop_failed(struct next_hop *hop, int64_t now_ms);
+void next_hop_failed(struct next_hop *hop, int64_t now_ms, enum hop_trouble trouble);
+
+/* It said that we are too fast for it; it took a message. */
+void next_hop_throttle(struct next_hop *hop, int64_t now_ms);
+void next_hop_took(struct next_hop *hop);
+
+static inline bool
+next_hop_is_throttled(const struct next_hop *hop, int64_t now_ms)
+{
+	return now_ms < hop->throttled_until_ms;
+}
 
 /* Forget the pause: the next connection may be tried at once. */
 void next_hop_unpause(struct next_hop *hop);

@@ -26,6 +26,8 @@ struct job {
 	unsigned char place; /* enum job_place */
 	bool has_dead;	     /* counted so in the route's figures */
 	bool was_cut;	     /* waits because a connection broke */
+	bool was_ambiguous;  /* in this round a next hop may have taken it unseen */
+	uint16_t hops_tried; /* in this round, a bit for each next hop */
 };
 
 /* Beside enum recipient_state, in memory only: deferred in the try that is under way. */

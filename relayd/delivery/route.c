@@ -37,9 +37,11 @@ route_check(const struct route_settings *route, struct fault *fault)
 					 "route " SPAN_FMT ": next hop mx is not supported",
 					 SPAN_ARG(route->name));
 	}
-	if (route->tls != ROUTE_TLS_NONE && route->tls != ROUTE_TLS_OPPORTUNISTIC)
-		return fault_say(fault,
-				 "route " SPAN_FMT ": TLS to next hops is not supported",
+	if (route->next_hop_count > NEXT_HOPS_MAX)
+		return fault_say(fault, "route " SPAN_FMT ": more than %d next hops",
+				 SPAN_ARG(route->name), NEXT_HOPS_MAX);
+	if (route->tls == ROUTE_TLS_DANE)
+		return fault_say(fault, "route " SPAN_FMT ": DANE is not supported",
 				 SPAN_ARG(route->name));
 	return true;
 }

@@ -2,13 +2,18 @@
 /* The client's side of SMTP; see smtp_client.h. */
 #include "delivery/smtp_client.h"
 
+#include "base/base64.h"
+#include "base/memory.h"
+
 #include <assert.h>
+#include <stdarg.h>
 #include <stdio.h>
 
 #define INPUT_MAX  (64U << 10)
 #define OUTPUT_MAX (4U << 20)
 #define UNSENT_MAX (256U << 10) /* of a message, before the next piece is taken */
 #define WHY_MAX	   (REPLY_TEXT_MAX + 64)
+#define TOKEN_RESPONSE_MAX (TOKEN_OCTETS_MAX + 1024)
 
 static const struct stream_events client_stream_events;
 
@@ -56,10 +61,13 @@ client_end(struct smtp_client *client, struct span why)
 	bool was_untouched = client->state == CLIENT_ENVELOPE && client->now.answered == 0 &&
 			     client->transactions > 1;
 	bool is_orderly = client->state == CLIENT_IDLE || client->state == CLIENT_QUIT;
+	bool is_ambiguous = client->state == CLIENT_DOT && !client->is_answered;
 	struct envelope_progress now = client->now;
 	struct handover *next = client->next.handover;
 
 	smtp_client_close(client);
+	if (now.handover != NULL && is_ambiguous)
+		now.handover->is_ambiguous = true;
 	handovers_cut(client, now, next, was_untouched, why);
 	client->environment->events->ended(client, was_greeted,
 					   is_orderly ? (struct span){ NULL, 0 } : why);
@@ -78,6 +86,13 @@ client_occupation(const struct smtp_client *client)
 		return "while waiting for the reply to EHLO";
 	case CLIENT_HELO:
 		return "while waiting for the reply to HELO";
+	case CLIENT_STARTTLS:
+		return "while waiting for the reply to STARTTLS";
+	case CLIENT_HANDSHAKE:
+		return "in the TLS handshake";
+	case CLIENT_AUTH:
+	case CLIENT_AUTH_ENDS:
+		return "while logging in";
 	case CLIENT_ENVELOPE:
 		if (client->now.is_reset_due)
 			return "while waiting for the reply to RSET";
@@ -109,6 +124,21 @@ client_end_at(struct smtp_client *client, const char *what)
 	client_end(client, (struct span){ why, (size_t)len });
 }
 
+/*
+ * Does the server say that we are too fast for it? 421 and 432 do, and 4.7.x; but 4.7.1 to a
+ * recipient is mostly greylisting, which has nothing to do with pace.
+ */
+static bool
+is_throttling(const struct smtp_client *client)
+{
+	const struct reply_parser *reply = &client->parser;
+
+	if (reply->code == 421 || reply->code == 432)
+		return true;
+	return reply_code_is_temporary(reply->code) && reply->enhanced.class == 4 &&
+	       reply->enhanced.subject == 7 && reply->enhanced.detail != 1;
+}
+
 /* The reply as it goes into records: "550 5.1.1 No such user". */
 static struct span
 reply_words(const struct smtp_client *client, char out[WHY_MAX])
@@ -132,6 +162,9 @@ client_end_reply(struct smtp_client *client)
 {
 	char words[WHY_MAX];
 
+	client->is_answered = true;
+	if (client->now.handover != NULL && is_throttling(client))
+		client->now.handover->is_throttled = true;
 	client_end(client, reply_words(client, words));
 }
 
@@ -155,6 +188,8 @@ sender_compose(const struct smtp_client *client, const struct handover *handover
 		buffer_append_text(out, " BODY=8BITMIME");
 	if ((offers & EHLO_SMTPUTF8) && envelope->is_smtputf8)
 		buffer_append_text(out, " SMTPUTF8");
+	if (envelope->needs_tls) /* else smtp_client_must_refuse kept it from us */
+		buffer_append_text(out, " REQUIRETLS");
 	if ((offers & EHLO_DSN) && envelope->ret != RET_NONE)
 		buffer_append_text(out, envelope->ret == RET_FULL ? " RET=FULL" : " RET=HDRS");
 	if ((offers & EHLO_DSN) && envelope->envid.len > 0) {
@@ -226,7 +261,8 @@ commands_write(struct smtp_client *client, struct envelope_progress *progress)
 {
 	struct buffer *out = client->environment->scratch;
 	bool is_pipelined = client->ehlo.offers & EHLO_PIPELINING;
-	size_t commands = progress->handover->recipient_count + 2;
+	size_t commands =
+	    progress->handover->recipient_count + (progress->is_chunked ? 1 : 2);
 
 	buffer_clear(out);
 	if (progress->is_reset_due && progress->written == 0)
@@ -237,6 +273,8 @@ commands_write(struct smtp_client *client, struct envelope_progress *progress)
 	} else if (!progress->is_reset_due) {
 		command_compose(client, progress);
 	}
+	if (out->len == 0)
+		return;
 	if (progress == &client->next)
 		client->after_dot_octets += out->len;
 	(void)stream_write(&client->stream, buffer_span(out)); /* else ended comes */
@@ -299,15 +337,11 @@ handover_finish(struct smtp_client *client)
 	client->environment->events->finished(client, handover);
 }
 
-/* ---- Replies before any transaction ---- */
+/* ---- Before any transaction: greeting, TLS, login ---- */
 
 static void
-banner_replied(struct smtp_client *client)
+ehlo_begin(struct smtp_client *client)
 {
-	if (client->parser.code != 220) {
-		client_end_reply(client);
-		return;
-	}
 	client->state = CLIENT_EHLO;
 	client->ehlo = (struct ehlo){ .offers = 0 };
 	client->parser.ehlo = &client->ehlo;
@@ -315,19 +349,346 @@ banner_replied(struct smtp_client *client)
 }
 
 static void
+banner_replied(struct smtp_client *client)
+{
+	client->trouble = TROUBLE_CONNECT;
+	if (client->parser.code != 220)
+		client_end_reply(client);
+	else
+		ehlo_begin(client);
+}
+
+static void
 client_greeted(struct smtp_client *client)
 {
+	client->trouble = TROUBLE_NONE;
 	client_rest(client);
 	client->environment->events->ready(client);
 }
 
-/* Here, later: STARTTLS and a second EHLO, then AUTH, before client_greeted. */
+static void login_or_go(struct smtp_client *client);
+
+/* The connection is of no use because of this. */
+static void
+client_fail(struct smtp_client *client, enum smtp_client_trouble trouble, const char *format,
+	    ...) PRINTF_LIKE(3, 4);
+
+static void
+client_fail(struct smtp_client *client, enum smtp_client_trouble trouble, const char *format,
+	    ...)
+{
+	char why[WHY_MAX];
+	va_list arguments;
+	int len;
+
+	client->trouble = trouble;
+	va_start(arguments, format);
+	len = vsnprintf(why, sizeof(why), format, arguments);
+	va_end(arguments);
+	client_end(client, (struct span){ why, (size_t)len < sizeof(why) ? (size_t)len
+									 : sizeof(why) - 1 });
+}
+
+/* ---- TLS ---- */
+
+static void
+handshake_done(struct stream *stream, const struct tls_facts *facts, struct fault *fault)
+{
+	struct smtp_client *client = client_of(stream);
+
+	if (facts == NULL) {
+		client_fail(client, TROUBLE_TLS, "4.7.5 %s", fault_text(fault));
+		return;
+	}
+	client->tls = (struct smtp_client_tls){
+		.version = facts->version,
+		.cipher = facts->cipher,
+		.unverified = facts->is_verified ? NULL : facts->unverified,
+		.is_verified = facts->is_verified,
+		.is_resumed = facts->is_resumed,
+	};
+	reply_parser_init(&client->parser); /* forget all that was said in clear */
+	if (client->plan.is_tls_implicit) {
+		client->state = CLIENT_BANNER;
+		client_wait(client, client->environment->timeouts->banner_ms);
+	} else {
+		ehlo_begin(client);
+	}
+}
+
+static void
+handshake_begin(struct smtp_client *client)
+{
+	struct fault fault;
+
+	client->state = CLIENT_HANDSHAKE;
+	client->trouble = TROUBLE_TLS;
+	client_wait(client, client->environment->timeouts->hello_ms);
+	if (!tls_connect(&client->stream, &client->plan.request, handshake_done, &fault))
+		client_fail(client, TROUBLE_TLS, "4.7.5 %s", fault_text(&fault));
+}
+
+/* Octets behind the 220 would be taken for something said under TLS (CVE-2011-0411). */
+static void
+starttls_replied(struct smtp_client *client)
+{
+	if (client->parser.code == 220 && client->unread_octets > 0) {
+		client_fail(client, TROUBLE_TLS, "4.7.5 octets in clear behind the reply to "
+						 "STARTTLS");
+	} else if (client->parser.code == 220) {
+		handshake_begin(client);
+	} else if (client->plan.tls != ROUTE_TLS_OPPORTUNISTIC || client->parser.code == 421) {
+		char words[WHY_MAX];
+		struct span reply = reply_words(client, words);
+
+		client_fail(client, TROUBLE_TLS, "4.7.4 STARTTLS was refused: " SPAN_FMT,
+			    SPAN_ARG(reply));
+	} else {
+		login_or_go(client);
+	}
+}
+
+/* ---- Login ---- */
+
+/*
+ * The strongest that both sides have. A password crosses the wire as it is only under TLS, or
+ * where there is no wire.
+ */
+static bool
+mechanism_choose(const struct smtp_client *client, enum auth_mechanism *mechanism)
+{
+	static const enum auth_mechanism strongest_first[] = {
+		AUTH_SCRAM_SHA_256, AUTH_SCRAM_SHA_1, AUTH_CRAM_MD5, AUTH_PLAIN, AUTH_LOGIN,
+	};
+	bool may_be_plain =
+	    client->tls.version != NULL || ip_is_loopback(&client->peer.ip);
+
+	for (size_t i = 0; i < ARRAY_LEN(strongest_first); i++) {
+		*mechanism = strongest_first[i];
+		if ((client->plan.mechanisms & AUTH_BIT(*mechanism)) != 0 &&
+		    (may_be_plain || !auth_mechanism_is_plain_text(*mechanism)) &&
+		    ehlo_has_mechanism(&client->ehlo,
+				       span_of(auth_mechanism_name(*mechanism))))
+			return true;
+	}
+	return false;
+}
+
+/* A line of base64, behind some words; then the secret it may hold is wiped. */
+static void
+response_write(struct smtp_client *client, const char *words, struct span response)
+{
+	struct buffer *out = client->environment->scratch;
+
+	buffer_clear(out);
+	buffer_append_text(out, words);
+	(void)base64_encode(out, response);
+	buffer_append_text(out, "\r\n");
+	(void)stream_write(&client->stream, buffer_span(out));
+	memory_wipe(out->ptr, out->len);
+	client_wait(client, client->environment->timeouts->hello_ms);
+}
+
+static void
+login_begin(struct smtp_client *client)
+{
+	enum auth_mechanism mechanism;
+	struct span initial;
+	struct fault fault;
+	char words[64];
+	bool has_initial;
+
+	client->trouble = TROUBLE_LOGIN;
+	if (!mechanism_choose(client, &mechanism)) {
+		client_fail(client, TROUBLE_LOGIN,
+			    "4.7.4 no login that the route allows%s is offered (%.*s)",
+			    client->tls.version == NULL ? " without TLS" : "",
+			    (int)client->ehlo.mechanisms_len, client->ehlo.mechanisms);
+		return;
+	}
+	client->state = CLIENT_AUTH;
+	client->dialog = login_dialog_new(client->plan.sasl, mechanism,
+						&client->plan.login);
+	if (!login_dialog_begin(client->dialog, &has_initial, &initial, &fault)) {
+		client_fail(client, TROUBLE_LOGIN, "4.3.5 %s", fault_text(&fault));
+		return;
+	}
+	(void)snprintf(words, sizeof(words), "AUTH %s%s", auth_mechanism_name(mechanism),
+		       !has_initial ? "" : initial.len == 0 ? " =" : " ");
+	response_write(client, words, initial);
+}
+
+/* A token crosses the wire as it is, so never in clear. The response, or why there is none. */
+static bool
+token_response_make(struct smtp_client *client, struct buffer *response, struct fault *fault)
+{
+	const struct token_login login = {
+		.user = client->plan.login.user,
+		.host = client->plan.login.host,
+		.port = client->peer.port,
+	};
+	struct token_status status;
+	struct access_token token;
+	bool ok = token_read(client->plan.tokens, client->plan.route,
+			     loop_wall_ms(client->environment->loop), &token);
+
+	if (!ok) {
+		token_status_read(client->plan.tokens, client->plan.route, &status);
+		return fault_say(fault, "4.7.0 there is no access token%s%s",
+				 status.trouble[0] == '\0' ? " yet" : ": ", status.trouble);
+	}
+	client->token_number = token.number;
+	ok = token_response_append(client->plan.token_mechanism, &login,
+				   (struct span){ token.text, token.len }, response);
+	token_wipe(&token);
+	return ok || fault_say(fault, "4.3.5 the access token is too long");
+}
+
+static void
+token_login_begin(struct smtp_client *client)
+{
+	const char *name = token_mechanism_name(client->plan.token_mechanism);
+	struct fault fault = { .error = 0 };
+	struct buffer response;
+	char words[64];
+
+	client->trouble = TROUBLE_LOGIN;
+	if (client->tls.version == NULL && !ip_is_loopback(&client->peer.ip)) {
+		client_fail(client, TROUBLE_LOGIN, "4.7.4 no access token without TLS");
+		return;
+	}
+	if (!ehlo_has_mechanism(&client->ehlo, span_of(name))) {
+		client_fail(client, TROUBLE_LOGIN, "4.7.4 %s is not offered (%.*s)", name,
+			    (int)client->ehlo.mechanisms_len, client->ehlo.mechanisms);
+		return;
+	}
+	buffer_init(&response, TOKEN_RESPONSE_MAX);
+	(void)buffer_reserve(&response, TOKEN_RESPONSE_MAX - 1); /* one place, to be wiped */
+	client->state = CLIENT_AUTH;
+	(void)snprintf(words, sizeof(words), "AUTH %s ", name);
+	if (token_response_make(client, &response, &fault))
+		response_write(client, words, buffer_span(&response));
+	else
+		client_fail(client, TROUBLE_LOGIN, "%s", fault_text(&fault));
+	memory_wipe(response.ptr, response.room);
+	buffer_reset(&response);
+}
+
+/* What was said to a token. After a 334, which explains, the refusal is still to come. */
+static void
+token_login_replied(struct smtp_client *client)
+{
+	char words[WHY_MAX];
+	struct span reply = reply_words(client, words);
+
+	if (client->parser.code == 235) {
+		client->token_number = 0;
+		client_greeted(client);
+	} else if (client->parser.code == 334 && client->state == CLIENT_AUTH) {
+		client->state = CLIENT_AUTH_ENDS;
+		(void)stream_write(&client->stream,
+				   span_of(token_last_word(client->plan.token_mechanism)));
+		(void)stream_write(&client->stream, span_of("\r\n"));
+		client_wait(client, client->environment->timeouts->hello_ms);
+	} else {
+		if (reply_code_is_permanent(client->parser.code))
+			token_reject(client->plan.tokens, client->plan.route,
+				     client->token_number);
+		client_fail(client, TROUBLE_LOGIN, "4.7.8 login refused: " SPAN_FMT,
+			    SPAN_ARG(reply));
+	}
+}
+
+static void
+login_or_go(struct smtp_client *client)
+{
+	if (client->plan.tokens != NULL)
+		token_login_begin(client);
+	else if (client->plan.mechanisms != 0)
+		login_begin(client);
+	else
+		client_greeted(client);
+}
+
+/* What is no answer to give to a challenge ends the exchange in order (RFC 4954 s.4). */
+static void
+challenge_replied(struct smtp_client *client)
+{
+	static const struct span none = { NULL, 0 };
+	struct span text = reply_parser_text(&client->parser);
+	char challenge[BASE64_DECODED_SIZE(REPLY_TEXT_MAX)];
+	struct span response;
+	struct fault fault;
+	size_t len;
+
+	if (base64_decode(text, challenge, &len) == PARSE_OK &&
+	    login_dialog_answer(client->dialog, (struct span){ challenge, len }, &response,
+			       &fault)) {
+		response_write(client, "", response);
+		return;
+	}
+	client->state = CLIENT_AUTH_ENDS;
+	response_write(client, "*", none);
+}
+
+static void
+login_replied(struct smtp_client *client)
+{
+	if (client->plan.tokens != NULL) {
+		token_login_replied(client);
+		return;
+	}
+	char words[WHY_MAX];
+	struct span reply = reply_words(client, words);
+	bool is_proved = login_dialog_is_over(client->dialog);
+
+	if (client->state == CLIENT_AUTH_ENDS) {
+		client_fail(client, TROUBLE_LOGIN,
+			    "4.7.8 login: the next hop's challenge makes no sense");
+		return;
+	}
+	if (client->parser.code == 334) {
+		challenge_replied(client);
+		return;
+	}
+	login_dialog_free(&client->dialog);
+	if (client->parser.code == 235 && is_proved)
+		client_greeted(client);
+	else if (reply_code_is_positive(client->parser.code))
+		client_fail(client, TROUBLE_LOGIN,
+			    "4.7.8 login: the next hop did not prove that it knows us: " SPAN_FMT,
+			    SPAN_ARG(reply));
+	else
+		client_fail(client, TROUBLE_LOGIN, "4.7.8 login refused: " SPAN_FMT,
+			    SPAN_ARG(reply));
+}
+
+/* ---- Which of them comes next ---- */
+
+static void
+tls_or_login(struct smtp_client *client)
+{
+	bool is_clear = client->tls.version == NULL && client->plan.tls != ROUTE_TLS_NONE;
+
+	if (is_clear && (client->ehlo.offers & EHLO_STARTTLS) != 0) {
+		client->state = CLIENT_STARTTLS;
+		client->trouble = TROUBLE_TLS;
+		(void)stream_write(&client->stream, span_of("STARTTLS\r\n"));
+		client_wait(client, client->environment->timeouts->hello_ms);
+	} else if (is_clear && client->plan.tls != ROUTE_TLS_OPPORTUNISTIC) {
+		client_fail(client, TROUBLE_TLS, "4.7.4 STARTTLS is not offered");
+	} else {
+		login_or_go(client);
+	}
+}
+
 static void
 ehlo_replied(struct smtp_client *client)
 {
 	client->parser.ehlo = NULL;
+	client->trouble = TROUBLE_CONNECT; /* a TLS 1.3 server may fail the handshake till now */
 	if (reply_code_is_positive(client->parser.code)) {
-		client_greeted(client);
+		tls_or_login(client);
 	} else if (reply_code_is_permanent(client->parser.code)) {
 		client->ehlo = (struct ehlo){ .offers = 0 };
 		client->state = CLIENT_HELO;
@@ -341,7 +702,7 @@ static void
 helo_replied(struct smtp_client *client)
 {
 	if (reply_code_is_positive(client->parser.code))
-		client_greeted(client);
+		tls_or_login(client);
 	else
 		client_end_reply(client);
 }
@@ -362,6 +723,8 @@ reply_settle(struct smtp_client *client)
 {
 	char words[WHY_MAX];
 
+	if (is_throttling(client))
+		client->now.handover->is_throttled = true;
 	handover_settle(client->now.handover, result_of_code(client->parser.code),
 			   reply_words(client, words));
 }
@@ -392,6 +755,8 @@ recipient_replied(struct smtp_client *client, size_t at)
 
 	if (!client->now.is_sender_accepted)
 		return; /* everyone has MAIL's reply already */
+	if (is_throttling(client))
+		handover->is_throttled = true;
 	if (reply_code_is_positive(code))
 		handover->recipients[at].is_accepted = true;
 	else if (is_too_many(client))
@@ -459,6 +824,18 @@ envelope_continue(struct smtp_client *client)
 	}
 }
 
+/* With BDAT nothing comes between the last recipient's reply and the message. */
+static void
+recipients_replied(struct smtp_client *client)
+{
+	if (handover_accepted_count(client->now.handover) > 0) {
+		client->state = CLIENT_BODY_DUE;
+		return;
+	}
+	client->needs_reset = client->now.is_sender_accepted;
+	handover_finish(client);
+}
+
 static void
 envelope_wait(struct smtp_client *client)
 {
@@ -516,7 +893,9 @@ envelope_replied(struct smtp_client *client)
 	else
 		recipient_replied(client, command - 1);
 	envelope_wait(client);
-	if (!(client->ehlo.offers & EHLO_PIPELINING))
+	if (now->is_chunked && now->answered == recipients + 1)
+		recipients_replied(client);
+	else if (!(client->ehlo.offers & EHLO_PIPELINING))
 		envelope_continue(client);
 }
 
@@ -527,6 +906,10 @@ body_write(struct smtp_client *client, struct span bytes)
 {
 	struct span run;
 
+	if (client->now.is_chunked) {
+		(void)stream_write(&client->stream, bytes);
+		return;
+	}
 	while (dot_stuff_take(&client->stuff, &bytes, &run))
 		(void)stream_write(&client->stream, run);
 }
@@ -547,7 +930,8 @@ body_finish(struct smtp_client *client)
 		return;
 	}
 	body_source_stop(&client->body);
-	(void)stream_write(&client->stream, dot_stuff_end(&client->stuff));
+	if (!client->now.is_chunked)
+		(void)stream_write(&client->stream, dot_stuff_end(&client->stuff));
 	client->after_dot_octets = 0;
 	client->state = CLIENT_DOT;
 	block_wait(client);
@@ -591,6 +975,18 @@ body_arrived(struct body_source *body, struct span run, struct fault *fault)
 	body_continue(client);
 }
 
+/* RFC 3030 s.2: the message is all that follows, dots included. */
+static void
+chunk_announce(struct smtp_client *client)
+{
+	const struct spool_info *info = spool_message_info(client->now.handover->message);
+	struct buffer *out = client->environment->scratch;
+
+	buffer_clear(out);
+	buffer_printf(out, "BDAT %llu LAST\r\n", (unsigned long long)info->body_octets);
+	(void)stream_write(&client->stream, buffer_span(out));
+}
+
 static void
 body_begin(struct smtp_client *client)
 {
@@ -599,6 +995,8 @@ body_begin(struct smtp_client *client)
 		return;
 	}
 	client->state = CLIENT_BODY;
+	if (client->now.is_chunked)
+		chunk_announce(client);
 	dot_stuff_init(&client->stuff);
 	body_source_start(&client->body, client->now.handover->message, body_arrived);
 	block_wait(client);
@@ -655,6 +1053,13 @@ client_replied(struct smtp_client *client)
 	case CLIENT_HELO:
 		helo_replied(client);
 		break;
+	case CLIENT_STARTTLS:
+		starttls_replied(client);
+		break;
+	case CLIENT_AUTH:
+	case CLIENT_AUTH_ENDS:
+		login_replied(client);
+		break;
 	case CLIENT_ENVELOPE:
 		envelope_replied(client);
 		break;
@@ -667,6 +1072,7 @@ client_replied(struct smtp_client *client)
 		break;
 	case CLIENT_CLOSED:
 	case CLIENT_CONNECTING:
+	case CLIENT_HANDSHAKE:
 	case CLIENT_IDLE: /* 421, or nothing that we asked for */
 	case CLIENT_QUIT:
 		client_end_reply(client);
@@ -678,9 +1084,14 @@ static size_t
 client_received(struct stream *stream, struct span bytes)
 {
 	struct smtp_client *client = client_of(stream);
+	unsigned connection = client->connection;
 	struct span in = bytes;
 
-	while (in.len > 0 && client->state != CLIENT_CLOSED) {
+	/* its owner may connect it anew meanwhile: the rest is none of that connection's */
+	while (in.len > 0 && client->state != CLIENT_CLOSED &&
+	       client->connection == connection) {
+		if (client->state == CLIENT_HANDSHAKE)
+			return bytes.len - in.len; /* TLS's, or a reason to break the stream */
 		switch (reply_parser_feed(&client->parser, &in)) {
 		case REPLY_MORE:
 			client->is_reply_partial = true;
@@ -739,6 +1150,10 @@ client_connected(struct stream *stream, int error)
 		client_end(client, (struct span){ why, (size_t)len });
 		return;
 	}
+	if (client->plan.is_tls_implicit && client->plan.tls != ROUTE_TLS_NONE) {
+		handshake_begin(client);
+		return;
+	}
 	client->state = CLIENT_BANNER;
 	client_wait(client, client->environment->timeouts->banner_ms);
 }
@@ -789,7 +1204,8 @@ smtp_client_init(struct smtp_client *client,
 
 bool
 smtp_client_connect(struct smtp_client *client, const struct ip_endpoint *to,
-		    int64_t within_ms, struct fault *fault)
+		    const struct smtp_client_plan *plan, int64_t within_ms,
+		    struct fault *fault)
 {
 	assert(client->state == CLIENT_CLOSED);
 	if (!stream_connect(&client->stream, client->environment->loop, to, NULL,
@@ -797,6 +1213,11 @@ smtp_client_connect(struct smtp_client *client, const struct ip_endpoint *to,
 		return false;
 	reply_parser_init(&client->parser);
 	client->peer = *to;
+	client->connection++;
+	client->plan = *plan;
+	client->trouble = TROUBLE_CONNECT;
+	client->tls = (struct smtp_client_tls){ .version = NULL };
+	client->is_answered = false;
 	client->state = CLIENT_CONNECTING;
 	client->transactions = 0;
 	client->service_ms = -1;
@@ -842,7 +1263,8 @@ smtp_client_must_refuse(const struct smtp_client *client, const struct envelope 
 {
 	const struct ehlo *ehlo = &client->ehlo;
 
-	if (envelope->needs_tls)
+	if (envelope->needs_tls &&
+	    !(client->tls.is_verified && (ehlo->offers & EHLO_REQUIRETLS)))
 		*reply = span_of("5.7.30 REQUIRETLS is not possible to the next hop");
 	else if (envelope->is_smtputf8 && !(ehlo->offers & EHLO_SMTPUTF8))
 		*reply = span_of("5.6.7 the next hop does not take SMTPUTF8");
@@ -855,6 +1277,19 @@ smtp_client_must_refuse(const struct smtp_client *client, const struct envelope 
 	return true;
 }
 
+/*
+ * BDAT takes as many round trips as DATA; where there is much to look through for dots, or
+ * octets that a line-minded server may stumble over, it is the better way.
+ */
+static bool
+is_chunk_worth(const struct smtp_client *client, const struct handover *handover)
+{
+	if ((client->ehlo.offers & EHLO_CHUNKING) == 0)
+		return false;
+	return handover->envelope->body == BODY_8BITMIME ||
+	       spool_message_info(handover->message)->body_octets >= SMTP_CLIENT_CHUNK_MIN;
+}
+
 void
 smtp_client_give(struct smtp_client *client, struct handover *handover)
 {
@@ -865,6 +1300,7 @@ smtp_client_give(struct smtp_client *client, struct handover *handover)
 
 	*progress = (struct envelope_progress){
 		.handover = handover,
+		.is_chunked = is_chunk_worth(client, handover),
 		.is_reset_due = client->needs_reset,
 	};
 	client->needs_reset = false;
@@ -891,6 +1327,7 @@ smtp_client_close(struct smtp_client *client)
 	loop_timer_cancel(client->environment->loop, &client->timer);
 	if (client->body.message != NULL)
 		body_source_stop(&client->body);
+	login_dialog_free(&client->dialog);
 	stream_close(&client->stream);
 	client->state = CLIENT_CLOSED;
 	client->now.handover = NULL;

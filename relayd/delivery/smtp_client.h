@@ -2,9 +2,9 @@
 /*
  * One connection to a next hop: the client's side of SMTP (RFC 5321) with PIPELINING
  * (RFC 2920), SIZE (1870), 8BITMIME (6152), SMTPUTF8 (6531), DSN (3461), ENHANCEDSTATUSCODES
- * (2034) and LIMITS (9422). It knows nothing of routes and queues: its owner connects it,
- * gives it one handover after another, each a transaction of the protocol, and hears what
- * became of each.
+ * (2034), LIMITS (9422), STARTTLS (3207), AUTH (4954), CHUNKING (3030) and REQUIRETLS (8689).
+ * It knows nothing of routes and queues: its owner connects it, gives it one handover after
+ * another, each a transaction of the protocol, and hears what became of each.
  *
  * Where the server offers PIPELINING the whole envelope goes in one write, and the envelope
  * of the next transaction right behind the dot of the one before it.
@@ -16,9 +16,11 @@
 #ifndef RELAYD_DELIVERY_SMTP_CLIENT_H
 #define RELAYD_DELIVERY_SMTP_CLIENT_H
 
+#include "auth/login_client.h"
 #include "delivery/body_source.h"
+#include "delivery/delivery.h"
 #include "delivery/handover.h"
-#include "net/stream.h"
+#include "net/tls.h"
 #include "smtp/dot_stuff.h"
 #include "smtp/reply.h"
 
@@ -53,8 +55,9 @@ struct smtp_client_events {
 
 	/*
 	 * The connection is gone; nothing is called any more. was_greeted false: it never
-	 * came to a transaction. why says what happened, empty after an orderly end. The
-	 * client must live until a later turn of the loop.
+	 * came to a transaction, and smtp_client_trouble says what stood in the way. why says
+	 * what happened, empty after an orderly end. The client must live until a later turn
+	 * of the loop.
 	 */
 	void (*ended)(struct smtp_client *client, bool was_greeted, struct span why);
 };
@@ -71,6 +74,41 @@ struct smtp_client_environment {
 #define SMTP_CLIENT_SCRATCH_MAX	   (2 * ENVELOPE_OCTETS_MAX) /* any envelope fits */
 #define SMTP_CLIENT_RECIPIENTS_MAX 100  /* of a transaction; RFC 5321 s.4.5.3.1.8 */
 #define SMTP_CLIENT_MESSAGES_MAX   1000 /* of a connection */
+#define SMTP_CLIENT_CHUNK_MIN	   (64U << 10) /* from here on BDAT is worth it */
+
+/* What to be to the server before the first transaction. */
+struct smtp_client_plan {
+	enum route_tls tls;
+	bool is_tls_implicit;	    /* TLS before the greeting, in place of STARTTLS */
+	struct tls_request request; /* unless tls is none; its name is borrowed for the call */
+
+	/* the login; mechanisms 0: none */
+	struct login_client *sasl;
+	unsigned mechanisms;	    /* that may be used, of AUTH_BIT */
+	struct login_credential login; /* borrowed until the server greeted us */
+
+	/* the login by token, instead; tokens NULL: none */
+	struct token_board *tokens;
+	size_t route;		    /* whose token it is */
+	enum token_mechanism token_mechanism;
+};
+
+/* What stood in the way of a connection. */
+enum smtp_client_trouble {
+	TROUBLE_NONE,
+	TROUBLE_CONNECT, /* no connection, no greeting */
+	TROUBLE_TLS,
+	TROUBLE_LOGIN,
+};
+
+/* What TLS is worth on a connection. */
+struct smtp_client_tls {
+	const char *version; /* NULL: clear. All three live for ever */
+	const char *cipher;
+	const char *unverified; /* why the server's name is not vouched for */
+	bool is_verified;
+	bool is_resumed;
+};
 
 enum smtp_client_state {
 	CLIENT_CLOSED,
@@ -78,6 +116,10 @@ enum smtp_client_state {
 	CLIENT_BANNER,	  /* waits for 220 */
 	CLIENT_EHLO,	  /* waits for its reply */
 	CLIENT_HELO,
+	CLIENT_STARTTLS,  /* waits for its reply */
+	CLIENT_HANDSHAKE, /* of TLS, before the banner or after STARTTLS */
+	CLIENT_AUTH,	  /* waits for a challenge, or the verdict */
+	CLIENT_AUTH_ENDS, /* said "*": waits for the reply to that */
 	CLIENT_IDLE,	  /* no transaction */
 	CLIENT_ENVELOPE,  /* waits for the replies to MAIL, RCPT, DATA */
 	CLIENT_BODY_DUE,  /* 354 came; the message goes once what was received is read */
@@ -92,6 +134,7 @@ struct envelope_progress {
 	size_t written;			 /* commands */
 	size_t answered;
 	bool is_sender_accepted;
+	bool is_chunked;   /* BDAT takes the place of DATA, and no reply comes before it */
 	bool is_reset_due; /* RSET goes before MAIL; cleared by its reply, which comes first */
 };
 
@@ -102,6 +145,12 @@ struct smtp_client {
 	enum smtp_client_state state;
 	struct loop_timer timer;
 	struct ip_endpoint peer;
+	unsigned connection; /* which of its connections this is */
+	struct smtp_client_plan plan;
+	enum smtp_client_trouble trouble; /* what stands in the way at present */
+	struct smtp_client_tls tls;
+	struct login_dialog *dialog; /* while we log in by password */
+	uint64_t token_number; /* of the token that we log in with; 0: none */
 	struct reply_parser parser;
 	struct ehlo ehlo;
 	struct envelope_progress now;  /* whose replies come now */
@@ -115,6 +164,7 @@ struct smtp_client {
 	unsigned transactions;	 /* given so far */
 	bool needs_reset;	 /* the last one left the server inside a transaction */
 	bool is_reply_partial;	 /* the parser holds the beginning of a reply */
+	bool is_answered;	 /* what ends the connection is the reply to the message */
 	size_t unread_octets;	 /* received behind the reply that is being handled */
 };
 
@@ -123,11 +173,12 @@ void smtp_client_init(struct smtp_client *client,
 		      const struct smtp_client_environment *environment);
 
 /*
- * Connect within so many milliseconds. False and *fault when that fails at once; ended is
- * then not called.
+ * Connect within so many milliseconds, and be to the server what the plan says (copied).
+ * False and *fault when that fails at once; ended is then not called.
  */
 bool smtp_client_connect(struct smtp_client *client, const struct ip_endpoint *to,
-			 int64_t within_ms, struct fault *fault);
+			 const struct smtp_client_plan *plan, int64_t within_ms,
+			 struct fault *fault);
 
 /*
  * May a transaction be given now? Between transactions, and while only the reply to a
@@ -152,12 +203,19 @@ smtp_client_service_ms(const struct smtp_client *client)
 	return client->service_ms;
 }
 
+/* In ended, when the server never greeted us: what stood in the way. */
+static inline enum smtp_client_trouble
+smtp_client_trouble(const struct smtp_client *client)
+{
+	return client->trouble;
+}
+
 /* Has it carried as many messages as a connection should? */
 bool smtp_client_is_worn(const struct smtp_client *client);
 
 /*
  * Would the server be unable to take this message whatever it answers (SMTPUTF8, 8BITMIME,
- * SIZE, REQUIRETLS)? Says why in *reply, static text, with the enhanced code.
+ * SIZE, REQUIRETLS without a verified name)? Says why in *reply, static text, with the enhanced code.
  */
 bool smtp_client_must_refuse(const struct smtp_client *client,
 			     const struct envelope *envelope, struct span *reply);

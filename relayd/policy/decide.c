@@ -181,18 +181,23 @@ validity_ask(const struct policy *p, int64_t now_ms, struct window w, uint64_t *
 	}
 }
 
+static bool
+connector_demands_tls(const struct policy *p, const struct facts *facts)
+{
+	enum tls_demand tls = facts->connector == NO_CONNECTOR ?
+				  TLS_NONE :
+				  p->connectors[facts->connector].tls;
+
+	return tls == TLS_REQUIRED || tls == TLS_IMPLICIT;
+}
+
 /* Everybody has TLS, or the connector demands it: then nobody's demand matters. */
 static void
 tls_ask(const struct policy *p, const struct facts *facts, struct window w,
 	uint64_t *pass)
 {
-	bool is_demanded = false;
+	bool is_demanded = connector_demands_tls(p, facts);
 
-	if (facts->connector != NO_CONNECTOR) {
-		enum tls_demand tls = p->connectors[facts->connector].tls;
-
-		is_demanded = tls == TLS_REQUIRED || tls == TLS_IMPLICIT;
-	}
 	for (size_t i = w.first; i < w.end; i++)
 		pass[i] = facts->is_tls ? UINT64_MAX : is_demanded ? 0 : ~p->needs_tls[i];
 }
@@ -547,10 +552,26 @@ is_monitoring(const struct policy *p, const struct facts *facts,
 
 /* ---- Public ---- */
 
+/*
+ * A client that nobody knows, in clear where the connector demands TLS: it may have the very
+ * login or certificate that its grant asks for, and cannot say so yet.
+ */
+static bool
+is_unknown_in_clear(const struct policy *p, const struct facts *facts, enum stage upto,
+		    const struct verdict *verdict)
+{
+	return verdict->stage == STAGE_WHO && upto >= STAGE_TLS && !facts->is_tls &&
+	       connector_demands_tls(p, facts);
+}
+
 static struct verdict
 decide(const struct policy *p, const struct facts *facts, enum stage upto, bool by_quota)
 {
 	struct verdict verdict = grants_ask(p, facts, upto, by_quota);
+
+	if (is_unknown_in_clear(p, facts, upto, &verdict))
+		verdict = verdict_of(VERDICT_REFUSED, REASON_TLS_REQUIRED, STAGE_TLS, NO_GRANT);
+
 	bool is_no =
 	    verdict.kind == VERDICT_REFUSED ||
 	    (verdict.kind == VERDICT_DEFERRED && reason_is_quota(verdict.reason));

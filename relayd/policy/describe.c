@@ -285,6 +285,12 @@ static void
 describe_stranger(const struct policy *p, const struct facts *facts, enum reason reason,
 		  struct buffer *out)
 {
+	if (reason == REASON_TLS_REQUIRED) {
+		say(out, "connector ");
+		say_bytes(out, p->connectors[facts->connector].name);
+		say(out, " requires TLS; got a session in clear");
+		return;
+	}
 	say(out, reason == REASON_AUTH_REQUIRED ? "every grant" : "no grant");
 	if (facts->connector != NO_CONNECTOR) {
 		say(out, " of connector ");

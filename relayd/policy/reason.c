@@ -281,6 +281,17 @@ static const struct reason_row reasons[REASON_COUNT] = {
 		.meaning = "The store of passwords (saslauthd, LDAP, database) could not be asked.",
 		.remedy = "Look at that service; nothing is wrong with the client.",
 	},
+	[REASON_TLS_HANDSHAKE] = {
+		.token = "tls.handshake",
+		.replies = {
+			[REPLY_STYLE_RELAYD] = { 454, { 4, 7, 0 }, "TLS handshake failed" },
+		},
+		.meaning = "Client and relayd could not agree on TLS, or the client broke off; nothing "
+			   "is said any more then, the connection just ends.",
+		.remedy = "The record's detail says what was wrong. An old device may need a connector "
+			  "whose tls section has profile = \"legacy\"; one that does not trust the "
+			  "certificate needs its CA; one that speaks in clear belongs on another port.",
+	},
 
 	/* ---- connection and session ---- */
 	[REASON_CONNECTION_NO_CONNECTOR] = {

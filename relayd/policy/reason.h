@@ -53,6 +53,7 @@ enum reason {
 	REASON_AUTH_TLS_REQUIRED, /* auth.tls-required: 538 5.7.11 */
 	REASON_AUTH_BANNED,	  /* auth.banned: 421 4.7.0 */
 	REASON_AUTH_TROUBLE,	  /* auth.trouble: 454 4.7.0 */
+	REASON_TLS_HANDSHAKE,	  /* tls.handshake: the connection ends without a reply */
 
 	/* the connection's and the session's */
 	REASON_CONNECTION_NO_CONNECTOR, /* connection.no-connector: 421 4.3.2 */

@@ -24,7 +24,7 @@ command_ehlo(struct session *session, struct span argument)
 {
 	if (!hello_accept(session, argument, true))
 		return false;
-	session_send(session, session->server->texts[session->connector].hello);
+	session_send(session, session->server->texts[session->connector].hello[session->tls != NULL]);
 	return true;
 }
 

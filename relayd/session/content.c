@@ -79,6 +79,7 @@ received_make(const struct transaction *t)
 {
 	const struct session *session = t->session;
 	const struct session_settings *settings = session->settings;
+	const struct tls_facts *tls = session_tls(session);
 	struct buffer *out = &session->server->scratch;
 	const struct received received = {
 		.helo = { .ptr = session->helo, .len = session->helo_len },
@@ -86,6 +87,9 @@ received_make(const struct transaction *t)
 		.host = settings->hostname,
 		.is_esmtp = session->is_esmtp,
 		.is_smtputf8 = t->is_smtputf8,
+		.is_tls = tls != NULL,
+		.cipher = span_of(tls == NULL ? NULL : tls->cipher),
+		.tls_version = span_of(tls == NULL ? NULL : tls->version),
 		.id = span_of(t->id),
 		.recipient = t->recipient_count == 1 ? t->recipients[0].address.text :
 						       (struct span){ NULL, 0 },

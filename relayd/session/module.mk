@@ -22,6 +22,7 @@ relayd_libsession_a_SOURCES = \
 	%D%/session_quota.c \
 	%D%/session_record.c \
 	%D%/session_server.c \
+	%D%/session_tls.c \
 	%D%/shared_quota.c %D%/shared_quota.h \
 	%D%/transaction.c
 

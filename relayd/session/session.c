@@ -148,7 +148,7 @@ session_end(struct session *session, enum reason reason, struct span last_words)
 {
 	session_send_held(session);
 	session->waits = 0;
-	if (!session->is_ending && last_words.len > 0)
+	if (!session->is_ending && last_words.len > 0 && !session_awaits_tls(session))
 		(void)stream_write(&session->stream, last_words);
 	session->is_ending = true;
 	session_abandon(session, reason, last_words);
@@ -182,8 +182,14 @@ session_shut_down(struct session *session)
 void
 session_drain(struct session *session)
 {
-	if (!session->is_ending && session->transaction == NULL)
-		session_shut_down(session);
+	if (session->is_ending || session->transaction != NULL)
+		return;
+	if ((session->waits & WAIT_HANDSHAKE) != 0) { /* nothing can be said now */
+		stream_close(&session->stream);
+		session_release(session);
+		return;
+	}
+	session_shut_down(session);
 }
 
 /* --- time --- */
@@ -203,10 +209,13 @@ session_due_ms(const struct session *session, enum reply_id *why)
 		due = session->alive_ms + settings->inactivity_ms;
 		*why = REPLY_IDLE_TOO_LONG;
 	}
+	if ((session->waits & WAIT_HANDSHAKE) != 0 &&
+	    session->alive_ms + SESSION_SHAKING_MS < due)
+		due = session->alive_ms + SESSION_SHAKING_MS;
 	return due;
 }
 
-static void
+void
 session_set_timer(struct session *session)
 {
 	struct loop *loop = session->server->environment.loop;
@@ -246,6 +255,8 @@ session_timer_expired(struct loop_timer *timer)
 	}
 	if (now < session_due_ms(session, &why))
 		session_set_timer(session);
+	else if ((session->waits & WAIT_HANDSHAKE) != 0)
+		session_fail_tls(session, "TLS handshake: not finished in time");
 	else
 		session_end(session, REASON_SESSION_TIMEOUT, reply_make(session, why));
 }
@@ -388,6 +399,8 @@ session_ended(struct stream *stream, enum stream_end how)
 	static const struct span nothing;
 
 	(void)how;
+	if ((session->waits & WAIT_HANDSHAKE) != 0)
+		session_note_tls_failure(session, "TLS handshake: the connection broke");
 	session->is_ending = true;
 	session_abandon(session, REASON_SESSION_ABANDONED, nothing);
 	session_release(session);
@@ -398,10 +411,16 @@ session_drained(struct stream *stream)
 {
 	struct session *session = LIST_OWNER(stream, struct session, stream);
 
-	if (!stream_is_open(stream))
+	static const struct span nothing;
+
+	if (!stream_is_open(stream)) {
 		session_release(session);
-	else if ((session->waits & WAIT_OUTPUT) != 0)
+		return;
+	}
+	if ((session->waits & WAIT_OUTPUT) != 0)
 		session_go_on(session, WAIT_OUTPUT);
+	if ((session->waits & WAIT_STARTTLS) != 0)
+		session_begin_tls(session, nothing);
 }
 
 const struct stream_events session_stream_events = {
@@ -415,6 +434,10 @@ session_greet(struct session *session)
 {
 	session_note_life(session);
 	session->opened_ms = session->alive_ms;
+	if (session_awaits_tls(session)) {
+		session_begin_tls(session, (struct span){ NULL, 0 });
+		return;
+	}
 	session_set_timer(session);
 	session_say(session, REPLY_BANNER);
 }

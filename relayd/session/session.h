@@ -10,6 +10,7 @@
 
 #include "audit/audit.h"
 #include "net/loop.h"
+#include "net/tls.h"
 #include "policy/policy.h"
 #include "smtp/envelope.h"
 #include "spool/spool.h"
@@ -31,6 +32,8 @@ struct session_settings {
 	struct span name;
 	struct span hostname; /* banner, EHLO, Received */
 	enum tls_demand tls;
+	size_t tls_section;	/* its own, of the server's sections; with a demand */
+	bool wants_certificate; /* some grant, or AUTH, asks for the client's */
 	enum bare_newline bare_newline;
 	uint64_t message_octets_max;
 	uint64_t header_octets_max;
@@ -57,6 +60,9 @@ struct session_figures {
 	_Atomic uint64_t would_refuse;
 	_Atomic uint64_t messages; /* accepted */
 	_Atomic uint64_t octets;   /* of accepted messages */
+	_Atomic uint64_t tls_handshakes; /* that succeeded, resumed ones included */
+	_Atomic uint64_t tls_resumed;
+	_Atomic uint64_t tls_failures;
 };
 
 /* What becomes of an accepted message; all are called in the loop's thread. */
@@ -86,6 +92,7 @@ struct session_environment {
 	const struct policy *policy;
 	enum reply_style style;
 	const struct session_settings *connectors; /* policy_connector_count of them */
+	const struct tls_server *tls;		   /* NULL: no connector has TLS */
 	struct session_figures *figures;	   /* as many */
 	struct connection_limits *limits;	   /* shared by all workers; NULL: none */
 	unsigned slot;				   /* this worker's, in limits and quota */

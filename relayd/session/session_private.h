@@ -10,6 +10,7 @@
 #ifndef RELAYD_SESSION_SESSION_PRIVATE_H
 #define RELAYD_SESSION_SESSION_PRIVATE_H
 
+#include "base/arena.h"
 #include "base/id.h"
 #include "net/stream.h"
 #include "session/connection_limits.h"
@@ -23,6 +24,7 @@
 #define SESSION_OUTPUT_MAX  65536 /* octets of replies that a client may leave untaken */
 #define SESSION_OUTPUT_FULL 16384 /* from here on no more commands until it takes some */
 #define SESSION_ENDING_MS   10000 /* how long a client may take to read the last reply */
+#define SESSION_SHAKING_MS  60000 /* how long a TLS handshake may take, if time allows that */
 #define USELESS_MAX	    100	  /* commands that lead nowhere, between two messages */
 #define PROGRESS_OCTETS	    1024  /* of a message, that count as a sign of life */
 #define DETAIL_MAX	    4096
@@ -53,7 +55,9 @@ enum session_wait {
 	WAIT_SPOOL = 2,	 /* the spool has enough to write */
 	WAIT_COMMIT = 4, /* the message is on its way to the disk */
 	WAIT_OUTPUT = 8, /* the client does not take its replies */
-	WAIT_QUOTA = 16, /* the shared store is asked whether a limit holds one more */
+	WAIT_STARTTLS = 16,  /* our 220 leaves, then the handshake begins */
+	WAIT_HANDSHAKE = 32, /* it is under way; the stream reads, we do not */
+	WAIT_QUOTA = 64,     /* the shared store is asked whether a limit holds one more */
 };
 
 #define QUOTA_DENIALS_MAX 16 /* grants that may deny one attempt before no more are tried */
@@ -161,6 +165,8 @@ struct session {
 	uint64_t chunk_left;
 	struct session_hold *quota_holds; /* grants whose sessions it is counted with */
 	unsigned quota_hold_count;
+	const struct tls_facts *tls; /* of the handshake, in tls_arena; NULL: in clear */
+	struct arena tls_arena;
 	char *held; /* a negative reply that waits in the tarpit */
 	size_t held_len;
 	size_t behind; /* octets received behind the command that is being run */
@@ -180,9 +186,16 @@ struct session {
 
 /* What the sessions of a connector say again and again. */
 struct connector_texts {
-	struct span hello;     /* the reply to EHLO */
+	struct span hello[2];  /* the reply to EHLO: in clear, and under TLS */
 	struct span own_token; /* what our own Received fields hold */
 	struct span rate_owner; /* whose message-rate-limit is counted */
+};
+
+/* TLS handshakes that failed lately. */
+struct tls_failures {
+	int64_t since_ms; /* 0: none yet */
+	unsigned told;
+	unsigned left_out;
 };
 
 struct session_server {
@@ -199,6 +212,7 @@ struct session_server {
 	struct buffer detail; /* of the record being written */
 	struct buffer scratch;
 	struct buffer state; /* of the message being committed */
+	struct tls_failures tls_failures;
 	bool drains_at_once;
 };
 
@@ -208,7 +222,7 @@ extern const struct stream_events session_stream_events;
 
 void session_timer_expired(struct loop_timer *timer);
 
-/* Begin: greet, and wait for the first command. */
+/* Begin: greet (where TLS comes first, behind it), and wait for the first command. */
 void session_greet(struct session *session);
 
 /* Send one whole reply; a negative one waits in the tarpit if there is one. */
@@ -250,6 +264,41 @@ bool session_may_dawdle(struct session *session);
 
 /* The client is alive and at work. */
 void session_note_life(struct session *session);
+
+/* Arm the timer for what is due next. It may fire early, never late. */
+void session_set_timer(struct session *session);
+
+/* --- session_tls.c --- */
+
+/* What the handshake proved, as long as the session lives; NULL in clear. */
+const struct tls_facts *session_tls(const struct session *session);
+
+/*
+ * The name by which the client's certificate is spoken of: the first that our CAs vouch for, or
+ * else its fingerprint; empty without a certificate. AUTH EXTERNAL chooses among all of them,
+ * session_tls(session)->identities.
+ */
+struct span session_certificate(const struct session *session);
+
+/* The tls-exporter binding of this connection, for SCRAM-*-PLUS; false as tls_channel_binding. */
+bool session_channel_binding(const struct session *session,
+			     unsigned char out[TLS_BINDING_OCTETS]);
+
+/* Is STARTTLS offered to it now? */
+bool session_may_start_tls(const struct session *session);
+
+/* Is it a session whose first octets must be TLS, and are not yet? Then nothing can be said. */
+bool session_awaits_tls(const struct session *session);
+
+/*
+ * Begin the handshake; what was written has left. first: octets of the client's that were read
+ * already, behind a PROXY header; never any that came behind STARTTLS.
+ */
+void session_begin_tls(struct session *session, struct span first);
+
+/* Count and record that a handshake came to nothing; session_fail_tls ends the session, too. */
+void session_note_tls_failure(struct session *session, const char *why);
+void session_fail_tls(struct session *session, const char *why);
 
 /* --- session_record.c: the audit trail --- */
 

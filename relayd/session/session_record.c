@@ -10,12 +10,19 @@
 struct audit_session
 session_audit(const struct session *session)
 {
+	const struct tls_facts *tls = session_tls(session);
+
 	return (struct audit_session){
 		.id = session->id,
 		.connector = session->settings->name,
 		.client = session->peer,
 		.local = session->local,
 		.helo = { .ptr = session->helo, .len = session->helo_len },
+		.tls_version = span_of(tls == NULL ? NULL : tls->version),
+		.tls_cipher = span_of(tls == NULL ? NULL : tls->cipher),
+		.tls_client = session_certificate(session),
+		.tls_names = tls == NULL ? NULL : tls->identities,
+		.tls_name_count = tls == NULL ? 0 : tls->identity_count,
 	};
 }
 

@@ -70,7 +70,7 @@ server_turn_ends(struct loop_hook *hook)
 
 /* "Keywords" of EHLO, RFC 5321 s.4.1.1.1; docs/smtp.md says where each is defined. */
 static struct span
-hello_make(struct session_server *server, const struct session_settings *settings)
+hello_make(struct session_server *server, const struct session_settings *settings, bool is_tls)
 {
 	struct buffer *line = &server->scratch;
 	struct buffer *out = &server->reply;
@@ -89,6 +89,8 @@ hello_make(struct session_server *server, const struct session_settings *setting
 		(void)buffer_printf(line, "LIMITS RCPTMAX=%u", settings->recipients_max);
 		(void)reply_append_line(out, 250, buffer_span(line), false);
 	}
+	if (!is_tls && (settings->tls == TLS_OFFERED || settings->tls == TLS_REQUIRED))
+		(void)reply_append_line(out, 250, span_of("STARTTLS"), false);
 	(void)reply_append_line(out, 250, span_of("HELP"), true);
 	return arena_copy(&server->arena, buffer_span(out));
 }
@@ -129,7 +131,8 @@ session_server_new(const struct session_environment *environment)
 	for (size_t i = 0; i < count; i++) {
 		const struct session_settings *settings = &environment->connectors[i];
 
-		server->texts[i].hello = hello_make(server, settings);
+		server->texts[i].hello[false] = hello_make(server, settings, false);
+		server->texts[i].hello[true] = hello_make(server, settings, true);
 		server->texts[i].own_token = own_token_make(server, settings);
 		server->texts[i].rate_owner = rate_owner_make(server, settings);
 	}
@@ -224,6 +227,7 @@ session_free(struct session *session)
 {
 	struct session_server *server = session->server;
 
+	arena_reset(&session->tls_arena);
 	list_remove(&session->recorded);
 	list_remove(&session->link);
 	server->session_count--;
@@ -322,7 +326,7 @@ session_begin(struct session *session, bool spoke_early)
 		session_turn_away(session, reason, "too many connections");
 	else if (session->server->drains_at_once)
 		session_turn_away(session, REASON_SESSION_SHUTDOWN, "stopping");
-	else if (spoke_early)
+	else if (spoke_early && !session_awaits_tls(session))
 		session_turn_away(session, REASON_SESSION_EARLY_TALKER,
 				  "spoke before it was greeted");
 	else

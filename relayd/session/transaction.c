@@ -60,9 +60,14 @@ transaction_begin(struct session *session, const struct mail_argument *mail)
 struct facts
 transaction_facts(struct transaction *t)
 {
+	const struct tls_facts *tls = session_tls(t->session);
+
 	return (struct facts){
 		.connector = t->session->connector,
 		.client = t->session->peer.ip,
+		.is_tls = tls != NULL,
+		.certificates = tls == NULL ? NULL : tls->identities,
+		.certificate_count = tls == NULL ? 0 : tls->identity_count,
 		.now_wall_ms = loop_wall_ms(t->server->environment.loop),
 		.sender = &t->sender,
 		.has_quota = transaction_has_quota,

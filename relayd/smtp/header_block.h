@@ -110,6 +110,7 @@ struct received {
 	bool is_tls;	       /* RFC 3848 */
 	bool is_authenticated; /* RFC 3848 */
 	struct span cipher;    /* RFC 8314 s.4.3 */
+	struct span tls_version; /* "TLSv1.3", told as a comment behind the cipher */
 	struct span id;
 	struct span recipient; /* without "<>"; only when there is a single one */
 	int64_t wall_ms;

@@ -72,6 +72,17 @@ clause_append(struct buffer *out, const char *word, struct span name)
 	return name.len == 0 || (buffer_append_text(out, word) && name_append(out, name));
 }
 
+/* "tls TLS_AES_256_GCM_SHA384 (TLSv1.3)": RFC 8314 s.7.4 and s.4.3 */
+static bool
+tls_append(struct buffer *out, const struct received *r)
+{
+	if (r->cipher.len == 0)
+		return true;
+	return clause_append(out, "\r\n\ttls ", r->cipher) &&
+	       (r->tls_version.len == 0 || (clause_append(out, " (", r->tls_version) &&
+					    buffer_append_byte(out, ')')));
+}
+
 /* A mailbox that the parser took; any other is left out rather than shown. */
 static bool
 recipient_append(struct buffer *out, const struct received *r)
@@ -101,7 +112,7 @@ received_append(struct buffer *out, const struct received *received)
 	    (received->ip == NULL || from_append(out, received)) &&
 	    received_by_append(out, received->host) && protocol_append(out, received) &&
 	    clause_append(out, "\r\n\tid ", received->id) && recipient_append(out, received) &&
-	    clause_append(out, "\r\n\ttls ", received->cipher) &&
+	    tls_append(out, received) &&
 	    buffer_append_text(out, ";\r\n\t") && clock_rfc5322(received->wall_ms, out) &&
 	    buffer_append_text(out, "\r\n"))
 		return true;

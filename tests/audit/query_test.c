@@ -190,6 +190,45 @@ START_TEST(a_record_comes_back_as_it_was_written)
 }
 END_TEST
 
+START_TEST(every_name_of_a_certificate_comes_back)
+{
+	static const struct span names[] = { SPAN_LITERAL("sha256:ab"),
+					     SPAN_LITERAL("dns:billing.example.com"),
+					     SPAN_LITERAL("cn:b\"ill\xc3\xadng") };
+	struct audit_session session = session_sample();
+	struct audit_attempt attempt = attempt_sample();
+	struct audit_record record;
+	struct arena arena;
+	size_t len;
+
+	for (size_t count = 1; count <= ARRAY_LEN(names); count += 2) {
+		struct audit *audit = trail_open(&place);
+
+		session.tls_names = names;
+		session.tls_name_count = count;
+		session.tls_client = names[count > 1 ? 1 : 0];
+		audit_attempt(audit, &session, &attempt);
+		ck_assert(audit_flush(audit));
+		audit_close(&audit);
+		char *text = file_text(place.file, &len);
+		const char *last = text + len - 1;
+
+		while (last > text && last[-1] != '\n')
+			last--;
+		arena_init(&arena, 0);
+		ck_assert_int_eq(audit_record_read(
+				     (struct span){ last, (size_t)(text + len - 1 - last) },
+				     &arena, &record),
+				 PARSE_OK);
+		ck_assert_uint_eq(record.certificate_count, count);
+		for (size_t i = 0; i < count; i++)
+			ck_assert(span_equal(record.certificates[i], names[i]));
+		arena_reset(&arena);
+		free(text);
+	}
+}
+END_TEST
+
 START_TEST(what_is_no_record_is_refused)
 {
 	static const char *const bad[] = {
@@ -426,6 +465,7 @@ main(void)
 	tcase_add_checked_fixture(tc, setup, teardown);
 	tcase_add_test(tc, each_filter_lets_the_right_records_pass);
 	tcase_add_test(tc, a_record_comes_back_as_it_was_written);
+	tcase_add_test(tc, every_name_of_a_certificate_comes_back);
 	tcase_add_test(tc, what_is_no_record_is_refused);
 	tcase_add_test(tc, torn_lines_are_skipped_and_their_neighbours_found);
 	tcase_add_test(tc, text_that_looks_like_a_record_is_only_text);

@@ -27,6 +27,7 @@ import harness  # noqa: E402
 BUILD = harness.BUILD
 SOURCE = BUILD / "tests" / "bench" / "source"
 SINK = BUILD / "tests" / "bench" / "sink"
+TLS_SOURCE = BUILD / "tests" / "bench" / "tls_source"
 TICK = os.sysconf("SC_CLK_TCK")
 LIMIT_S = 300
 OCTETS = 4096
@@ -99,6 +100,33 @@ class RelaydUnderTest:
         self.relayd.stop()
 
 
+def make_certificate(folder):
+    """An ECDSA certificate as everybody has one today; (certificate, key)."""
+    pair = folder / "tls.pem", folder / "tls.key"
+    subprocess.run([harness.require("openssl"), "req", "-x509", "-newkey", "ec", "-pkeyopt",
+                    "ec_paramgen_curve:P-256", "-nodes", "-days", "90", "-subj",
+                    "/CN=relay.example.com", "-out", pair[0], "-keyout", pair[1]],
+                   check=True, capture_output=True, timeout=60)
+    pair[1].chmod(0o644)
+    return pair
+
+
+class RelaydWithTls(RelaydUnderTest):
+    """A second connector speaks TLS from the first octet, at tls_port."""
+
+    def __init__(self, workspace, sink_port, **_):
+        certificate, key = make_certificate(workspace.path)
+        self.tls_port = harness.free_port()
+        extra = (f'tls "default" {{ certificate = "{certificate}" key = "{key}" }}\n'
+                 f'connector "smtps" {{ bindings = {{ "127.0.0.1:{self.tls_port}" }} '
+                 'tls = "implicit" max-connections = 100000 '
+                 'max-connections-per-source = 100000 connection-timeout = "1h" }')
+        self.relayd = harness.Relayd(workspace, next_hop=sink_port, extra=extra,
+                                     connector="max-connections = 100000").start()
+        self.port = self.relayd.port
+        self.root = self.relayd.process.pid
+
+
 class PostfixUnderTest:
     """Debian's Postfix with its own directories, on its own port."""
 
@@ -164,7 +192,7 @@ postlog   unix-dgram n - n - 1 postlogd
             raise harness.Skip("Postfix starts only as root")
         top = workspace.path / "postfix"
         self.etc = top / "etc"
-        self.etc.mkdir(parents=True)
+        self.etc.mkdir(parents=True, exist_ok=True)
         (top / "queue").mkdir()
         (top / "data").mkdir()
         shutil.chown(top / "data", "postfix")
@@ -194,6 +222,24 @@ postlog   unix-dgram n - n - 1 postlogd
             subprocess.run([self.postfix, "-c", self.etc, "stop"], capture_output=True,
                            timeout=60)
 
+
+class PostfixWithTls(PostfixUnderTest):
+    """Its only port speaks TLS from the first octet."""
+
+    def __init__(self, workspace, sink_port, **_):
+        certificate, key = make_certificate(workspace.path)
+        self.MAIN = PostfixUnderTest.MAIN.replace(
+            "smtpd_tls_security_level = none",
+            f"smtpd_tls_wrappermode = yes\nsmtpd_tls_cert_file = {certificate}\n"
+            f"smtpd_tls_key_file = {key}")
+        super().__init__(workspace, sink_port)
+        self.tls_port = self.port
+
+    def _answers(self):
+        return port_is_open(self.port)
+
+
+TLS_RELAYS = {"relayd": RelaydWithTls, "postfix": PostfixWithTls}
 
 RELAYS = {"relayd": RelaydUnderTest, "postfix": PostfixUnderTest, "direct": Direct}
 
@@ -350,6 +396,97 @@ def idle(relay_name, tool, *, sessions):
         workspace.close()
 
 
+def library_handshakes(kind, seconds):
+    """The bare library's rate and CPU, from tls_bench."""
+    done = subprocess.run([BUILD / "tests" / "bench" / "tls_bench", kind, str(seconds)], check=True,
+                          capture_output=True, text=True, timeout=LIMIT_S)
+    line = next(line for line in done.stdout.splitlines() if line.startswith("library"))
+    words = line.split()
+    return {"per_second": float(words[1]), "cpu_ms": float(words[3])}
+
+
+def handshakes(relay_name, kind, *, seconds):
+    """TLS handshakes a second, with the greeting, by two clients; "direct" is the library."""
+    if relay_name == "direct":
+        return library_handshakes(kind, seconds)
+    workspace = harness.Workspace()
+    try:
+        relay = TLS_RELAYS[relay_name](workspace, harness.free_port())
+        command = [TLS_SOURCE, kind, str(seconds), f"127.0.0.1:{relay.tls_port}"]
+        warm_up = [TLS_SOURCE, kind, "1", f"127.0.0.1:{relay.tls_port}"]
+        subprocess.run(warm_up, check=True, capture_output=True, timeout=LIMIT_S)
+        with Measured(relay) as measured:
+            done = subprocess.run(command, check=True, capture_output=True, text=True,
+                                  timeout=LIMIT_S)
+        figures = json.loads(done.stdout)
+        count = figures["handshakes"]
+        if kind == "resumed":
+            assert figures["resumed"] >= count - 2, figures
+        relay.stop()
+        return {"per_second": count / measured.seconds, "cpu_ms": measured.cpu * 1000 / count}
+    finally:
+        workspace.close()
+
+
+def tls_idle(relay_name, tool, *, sessions):
+    """Memory of an idle session under TLS, and beyond a plain one."""
+    workspace = harness.Workspace()
+    try:
+        relay = TLS_RELAYS[relay_name](workspace, harness.free_port())
+        each = {}
+        for what, command in (("plain", [SOURCE, "-i", str(sessions), f"127.0.0.1:{relay.port}"]),
+                              ("tls", [TLS_SOURCE, "idle", str(sessions),
+                                       f"127.0.0.1:{relay.tls_port}"])):
+            before = pss_kib(relay.root)
+            holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                      text=True, preexec_fn=raise_files)
+            try:
+                json.loads(holder.stdout.readline())
+                each[what] = (pss_kib(relay.root) - before) / sessions
+            finally:
+                holder.stdin.close()
+                holder.wait(60)
+        relay.stop()
+        return {"kib_each": each["tls"], "kib_beyond": each["tls"] - each["plain"]}
+    finally:
+        workspace.close()
+
+
+def tls_company(relay_name, tool, *, seconds, rate):
+    """EHLO of a plain session, alone and next to so many handshakes a second."""
+    workspace = harness.Workspace()
+    try:
+        relay = TLS_RELAYS[relay_name](workspace, harness.free_port())
+        result = {}
+        for what in ("alone", "in_company"):
+            pacer = None
+            if what == "in_company":
+                pacer = subprocess.Popen([TLS_SOURCE, "pace", str(rate),
+                                          f"127.0.0.1:{relay.tls_port}"])
+            times, until = [], time.monotonic() + seconds
+            try:
+                with harness.Client(relay.port) as client:
+                    while time.monotonic() < until:
+                        if len(times) % 90 == 89:  # a session may only do so much to no end
+                            client.close()
+                            client = harness.Client(relay.port)
+                        began = time.monotonic()
+                        client.expect("EHLO app.example", "250")
+                        times.append((time.monotonic() - began) * 1000)
+                        time.sleep(0.002)
+                    client.close()
+            finally:
+                if pacer is not None:
+                    assert pacer.poll() is None, "the handshakes stopped"
+                    pacer.kill()
+                    pacer.wait()
+            result[f"ehlo_p99_ms_{what}"] = statistics.quantiles(times, n=100)[98]
+        relay.stop()
+        return result
+    finally:
+        workspace.close()
+
+
 def raise_files():
     import resource
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -391,6 +528,12 @@ def workloads(quick):
                           environment=SLOW_DISK),
         "normal-disk-200": dict(run=end_to_end, relays=("relayd",), tools=("fast",),
                                 count=30000 // scale, keep=True, sessions=200, octets=OCTETS),
+        "tls": dict(run=handshakes, relays=("relayd", "postfix", "direct"),
+                    tools=("full", "resumed"), seconds=2 if quick else 8),
+        "tls-idle": dict(run=tls_idle, relays=("relayd",), tools=("fast",),
+                         sessions=10000 // scale),
+        "tls-company": dict(run=tls_company, relays=("relayd",), tools=("fast",),
+                            seconds=2 if quick else 8, rate=200),
     }
 
 

@@ -411,14 +411,61 @@ static const struct broken {
 		GRANT,
 		"relayd.conf:2: option 'user' takes one value; write for example "
 		"user = \"_relayd\"\n" },
-	{ "a section of a later release: tls",
+	{ "tls without a certificate, with paths and names that are none",
 		HOSTNAME
+		"tls \"a\" { }\n"
+		"tls \"b\" { certificate = \"cert.pem\" client-ca = \"ca.pem\" profile = \"old\" }\n"
+		"tls \"c\" { certificate = \"/c\" server-names = { \"*.*.example.com\" } }\n"
 		CONNECTOR
 		ROUTE
-		GRANT
-		"tls \"default\" { certificate = \"/x\" }\n",
-		"relayd.conf:5: section 'tls': not available in this release of "
-		"relayd; remove it\n" },
+		GRANT,
+		"relayd.conf:2: tls \"a\" has no certificate; write for example certificate = "
+		"\"/etc/relayd/tls/fullchain.pem\"\n"
+		"relayd.conf:3: option 'client-ca' of tls \"b\": 'ca.pem' is not an absolute "
+		"path; write one that begins with \"/\"\n"
+		"relayd.conf:3: option 'profile' of tls \"b\": 'old' is unknown; "
+		"write \"modern\" or \"intermediate\" or \"legacy\"\n"
+		"relayd.conf:3: option 'certificate' of tls \"b\": 'cert.pem' is not an absolute "
+		"path; write one that begins with \"/\"\n"
+		"relayd.conf:4: option 'server-names' of tls \"c\": '*.*.example.com' is not a "
+		"host name; write for example \"mx.example.com\" or \"*.example.com\"\n" },
+	{ "tls lists that do not belong together",
+		HOSTNAME
+		"tls \"a\" { certificate = { \"/rsa\", \"/ecdsa\" } key = \"/key\" }\n"
+		"tls \"b\" { certificate = { \"/rsa\", \"/ecdsa\" } ocsp-staple = \"/x\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: tls \"a\" names 2 certificates and 1 keys; write one key for each "
+		"certificate, in the same order, or remove 'key' if the keys are in the same "
+		"files\n"
+		"relayd.conf:3: tls \"b\" names 2 certificates and 1 staples; write one (or \"\") "
+		"for each certificate, in the same order, or remove 'ocsp-staple'\n" },
+	{ "a connector with TLS and no tls section",
+		HOSTNAME
+		"connector \"apps\" { bindings = \"127.0.0.1:2525\" tls = \"offered\" }\n"
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'tls' of connector \"apps\": 'offered' needs a "
+		"certificate, and there is no section tls; write tls \"default\" { certificate = "
+		"\"/etc/relayd/tls/fullchain.pem\"  key = \"/etc/relayd/tls/key.pem\" }\n" },
+	{ "tls sections that a connector cannot have",
+		HOSTNAME
+		"tls \"one\" { certificate = \"/c\" }\n"
+		"tls \"two\" { certificate = \"/c\" }\n"
+		"connector \"a\" { bindings = \"127.0.0.1:2525\" tls = \"implicit\" }\n"
+		"connector \"b\" { bindings = \"127.0.0.1:2526\" tls = \"required\"\n"
+		"    tls-section = \"tow\" }\n"
+		"connector \"c\" { bindings = \"127.0.0.1:2527\" tls-section = \"one\" }\n"
+		ROUTE
+		GRANT,
+		"relayd.conf:4: connector \"a\" has to say which of the 2 tls sections is its own; "
+		"write for example tls-section = \"one\", or call one of them \"default\"\n"
+		"relayd.conf:6: option 'tls-section' of connector \"b\": 'tow' is not the name of "
+		"a tls section; did you mean \"two\"?\n"
+		"relayd.conf:7: option 'tls-section' of connector \"c\": 'one' has no effect "
+		"without TLS; write tls = \"offered\" (or \"required\", \"implicit\"), or remove "
+		"it\n" },
 	{ "a section of a later release: sasl",
 		HOSTNAME
 		CONNECTOR
@@ -537,19 +584,16 @@ static const struct broken {
 		GRANT
 		"connector \"apps\" {\n"
 		"    bindings = { \"127.0.0.1:2525\" }\n"
-		"    tls = \"offered\"\n"
 		"    auth-mechanisms = { \"PLAIN\",\n"
 		"        \"SCRAM-SHA-256\" }\n"
 		"    auth-without-tls = true\n"
 		"}\n",
-		"relayd.conf:6: option 'tls' of connector \"apps\": 'offered' is not "
-		"available in this release of relayd; write \"none\"\n"
-		"relayd.conf:7: option 'auth-mechanisms' of connector \"apps\": "
+		"relayd.conf:6: option 'auth-mechanisms' of connector \"apps\": "
 		"'PLAIN' is not available in this release of relayd; remove it\n"
-		"relayd.conf:8: option 'auth-mechanisms' of connector \"apps\": "
+		"relayd.conf:7: option 'auth-mechanisms' of connector \"apps\": "
 		"'SCRAM-SHA-256' is not available in this release of relayd; "
 		"remove it\n"
-		"relayd.conf:9: option 'auth-without-tls' of connector \"apps\": "
+		"relayd.conf:8: option 'auth-without-tls' of connector \"apps\": "
 		"'true' is not available in this release of relayd; write \"false\"\n" },
 	{ "options of a grant of a later release",
 		HOSTNAME
@@ -560,20 +604,14 @@ static const struct broken {
 		"    senders = { \"@example.com\" }\n"
 		"    recipients = { \"*\" }\n"
 		"    users = { \"billing\" }\n"
-		"    certificates = { \"dns:x\" }\n"
-		"    require-tls = true\n"
 		"    require = { \"spf\" }\n"
 		"    rewrite-sender = \"a@example.com\"\n"
 		"}\n",
 		"relayd.conf:8: option 'users' of grant \"billing\": not available "
 		"in this release of relayd; remove it\n"
-		"relayd.conf:9: option 'certificates' of grant \"billing\": not "
+		"relayd.conf:9: option 'require' of grant \"billing\": not "
 		"available in this release of relayd; remove it\n"
-		"relayd.conf:10: option 'require-tls' of grant \"billing\": not "
-		"available in this release of relayd; remove it\n"
-		"relayd.conf:11: option 'require' of grant \"billing\": not "
-		"available in this release of relayd; remove it\n"
-		"relayd.conf:12: option 'rewrite-sender' of grant \"billing\": not "
+		"relayd.conf:10: option 'rewrite-sender' of grant \"billing\": not "
 		"available in this release of relayd; remove it\n" },
 	{ "limits that are none",
 		HOSTNAME
@@ -604,18 +642,91 @@ static const struct broken {
 		GRANT
 		"route \"other\" {\n"
 		"    next-hops = { \"mx\" }\n"
-		"    tls = \"verify\"\n"
-		"    auth { user = \"x\" }\n"
+		"    tls = \"dane\"\n"
 		"    cut-through = true\n"
+		"    auth {\n"
+		"        mechanism = \"XOAUTH2\"\n"
+		"        user = \"x\"\n"
+		"        token-endpoint = \"https://login.example.com/\"\n"
+		"    }\n"
 		"}\n",
 		"relayd.conf:6: option 'next-hops' of route \"other\": 'mx' is not "
 		"available in this release of relayd; name a host\n"
-		"relayd.conf:7: option 'tls' of route \"other\": 'verify' is not "
-		"available in this release of relayd; write \"none\"\n"
-		"relayd.conf:8: section 'auth' of route \"other\": not available in "
-		"this release of relayd; remove it\n"
-		"relayd.conf:9: option 'cut-through' of route \"other\": not "
-		"available in this release of relayd; remove it\n" },
+		"relayd.conf:7: option 'tls' of route \"other\": 'dane' is not "
+		"available in this release of relayd; write \"none\" or "
+		"\"opportunistic\" or \"required\" or \"verify\"\n"
+		"relayd.conf:8: option 'cut-through' of route \"other\": not "
+		"available in this release of relayd; remove it\n"
+		"relayd.conf:9: auth of route \"other\" has no password-file; write for "
+		"example password-file = \"/etc/relayd/password\"\n"
+		"relayd.conf:10: option 'mechanism' of auth of route \"other\": "
+		"'XOAUTH2' is not available in this release of relayd; write "
+		"\"SCRAM-SHA-256\" or \"SCRAM-SHA-1\" or \"CRAM-MD5\" or \"PLAIN\" or "
+		"\"LOGIN\"\n"
+		"relayd.conf:12: option 'token-endpoint' of auth: not available in this "
+		"release of relayd; remove it\n" },
+	{ "TLS and login of a route that make no sense",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"route \"other\" {\n"
+		"    recipients = \"*\"\n"
+		"    next-hops = \"192.0.2.1\"\n"
+		"    tls = \"none\"\n"
+		"    tls-ca = \"/etc/ca.pem\"\n"
+		"    key = \"client.key\"\n"
+		"    auth { mechanism = \"PLAIN\" user = \"\" password-file = \"pw\" }\n"
+		"}\n"
+		"route \"third\" {\n"
+		"    recipients = \"@example.com\"\n"
+		"    next-hops = \"192.0.2.1\"\n"
+		"    tls = \"sometimes\"\n"
+		"    tls-name = \"a b\"\n"
+		"    tls-implicit = \"maybe\"\n"
+		"    balance = \"maybe\"\n"
+		"    auth { mechanism = \"NTLM\" }\n"
+		"}\n"
+		"route \"fourth\" {\n"
+		"    recipients = \"@example.net\"\n"
+		"    maildir = \"/var/mail/drop\"\n"
+		"    tls = \"verify\"\n"
+		"    auth { user = \"x\" }\n"
+		"}\n",
+		"relayd.conf:9: option 'tls-ca' of route \"other\": '/etc/ca.pem' has "
+		"no effect without TLS; write tls = \"verify\", or remove it\n"
+		"relayd.conf:10: option 'key' of route \"other\": 'client.key' is not "
+		"an absolute path; write one that begins with \"/\"\n"
+		"relayd.conf:10: option 'key' of route \"other\": 'client.key' has no "
+		"effect without TLS; write tls = \"verify\", or remove it\n"
+		"relayd.conf:11: option 'user' of auth of route \"other\": '' is "
+		"empty; write something, or remove the option\n"
+		"relayd.conf:11: option 'password-file' of auth of route \"other\": "
+		"'pw' is not an absolute path; write one that begins with \"/\"\n"
+		"relayd.conf:11: auth of route \"other\" would send the password in "
+		"clear, which relayd does on loopback only; write tls = \"verify\" in "
+		"the route\n"
+		"relayd.conf:16: option 'tls' of route \"third\": 'sometimes' is "
+		"unknown; write \"none\" or \"opportunistic\" or \"required\" or "
+		"\"verify\"\n"
+		"relayd.conf:17: option 'tls-name' of route \"third\": 'a b' is not a "
+		"host name; write the name that the next hop's certificate has, for "
+		"example \"smtp.example.com\"\n"
+		"relayd.conf:18: option 'tls-implicit' of route \"third\": 'maybe' is "
+		"neither true nor false; write one of them\n"
+		"relayd.conf:19: option 'balance' of route \"third\": 'maybe' is "
+		"neither true nor false; write one of them\n"
+		"relayd.conf:20: option 'mechanism' of auth of route \"third\": 'NTLM' "
+		"is unknown; write \"SCRAM-SHA-256\" or \"SCRAM-SHA-1\" or "
+		"\"CRAM-MD5\" or \"PLAIN\" or \"LOGIN\"\n"
+		"relayd.conf:20: auth of route \"third\" has no user; write for "
+		"example user = \"relay@example.com\"\n"
+		"relayd.conf:20: auth of route \"third\" has no password-file; write "
+		"for example password-file = \"/etc/relayd/password\"\n"
+		"relayd.conf:25: option 'tls' of route \"fourth\": 'verify' has no "
+		"meaning for a Maildir; remove it\n"
+		"relayd.conf:26: auth of route \"fourth\" has no meaning for a "
+		"Maildir; remove it\n" },
 	{ "options of the queue of a later release",
 		HOSTNAME
 		CONNECTOR
@@ -982,7 +1093,8 @@ static const struct broken {
 		"    auth-mechanisms = { \"NTLM\" }\n"
 		"}\n",
 		"relayd.conf:6: option 'tls' of connector \"apps\": 'maybe' is "
-		"unknown; write \"none\"\n"
+		"unknown; write \"none\" or \"offered\" "
+		"or \"required\" or \"implicit\"\n"
 		"relayd.conf:7: option 'mode' of connector \"apps\": 'watch' is "
 		"unknown; write \"enforce\" or \"monitor\"\n"
 		"relayd.conf:8: option 'bare-newlines' of connector \"apps\": 'keep' "

@@ -5,6 +5,8 @@
 
 #include "base/clock.h"
 
+#include "auth/mechanism.h"
+
 #include "suite.h"
 
 #include <fcntl.h>
@@ -299,7 +301,9 @@ START_TEST(defaults_are_those_of_the_manual)
 	ck_assert_uint_eq(s->routes[0].next_hop_count, 1);
 	assert_text(s->routes[0].next_hops[0].host, "192.0.2.1");
 	ck_assert_uint_eq(s->routes[0].next_hops[0].port, 25);
-	ck_assert_int_eq(s->routes[0].tls, ROUTE_TLS_NONE);
+	ck_assert_int_eq(s->routes[0].tls, ROUTE_TLS_OPPORTUNISTIC);
+	ck_assert(!s->routes[0].is_balanced && !s->routes[0].is_tls_implicit);
+	ck_assert_uint_eq(s->routes[0].auth.mechanisms, 0);
 	ck_assert_uint_eq(s->routes[0].connections_max, 20);
 	ck_assert_uint_eq(s->routes[0].messages_per_minute, 0);
 	ck_assert_uint_eq(s->queue.retry_count, 5);
@@ -362,7 +366,12 @@ static const char full[] =
     "    recipients = { \"*\" }\n"
     "    next-hops = { \"smtp.example.com:587\", \"[2001:db8::1]:26\", \"2001:db8::2\",\n"
     "                  \"backup.example.net\" }\n"
-    "    tls = \"none\" connections = 3 messages-per-minute = 30\n"
+    "    tls = \"verify\" connections = 3 messages-per-minute = 30\n"
+    "    tls-implicit = true tls-ca = \"/etc/relayd/ca.pem\" tls-name = \"smtp.example.com\"\n"
+    "    certificate = \"/etc/relayd/client.pem\" key = \"/etc/relayd/client.key\"\n"
+    "    auth { mechanism = \"SCRAM-SHA-1\" user = \"relay@example.com\"\n"
+    "           password-file = \"/etc/relayd/password\" }\n"
+    "    balance = true\n"
     "}\n";
 
 /* clang-format on */
@@ -447,6 +456,15 @@ START_TEST(every_option_of_this_release_arrives)
 	ck_assert_uint_eq(s->routes[1].next_hops[2].port, 25);
 	ck_assert_uint_eq(s->routes[1].connections_max, 3);
 	ck_assert_uint_eq(s->routes[1].messages_per_minute, 30);
+	ck_assert_int_eq(s->routes[1].tls, ROUTE_TLS_VERIFY);
+	ck_assert(s->routes[1].is_tls_implicit && s->routes[1].is_balanced);
+	ck_assert_str_eq(s->routes[1].tls_ca, "/etc/relayd/ca.pem");
+	assert_text(s->routes[1].tls_name, "smtp.example.com");
+	ck_assert_str_eq(s->routes[1].certificate, "/etc/relayd/client.pem");
+	ck_assert_str_eq(s->routes[1].key, "/etc/relayd/client.key");
+	ck_assert_uint_eq(s->routes[1].auth.mechanisms, AUTH_BIT(AUTH_SCRAM_SHA_1));
+	assert_text(s->routes[1].auth.user, "relay@example.com");
+	ck_assert_str_eq(s->routes[1].auth.password_file, "/etc/relayd/password");
 
 	ck_assert_uint_eq(s->queue.retry_count, 2);
 	ck_assert_int_eq(s->queue.retry_ms[0], 10000);
@@ -656,6 +674,92 @@ START_TEST(sample_configurations_load)
 END_TEST
 
 /* ---- Warnings ---- */
+
+static const char tls_text[] =
+    HOSTNAME
+    "tls \"default\" {\n"
+    "    certificate = { \"/c/rsa.pem\", \"/c/ecdsa.pem\" } key = { \"/c/rsa.key\", \"/c/ecdsa.key\" }\n"
+    "    ocsp-staple = { \"\", \"/c/ecdsa.der\" } server-names = \"*.Example.com\"\n"
+    "    client-ca = \"/c/ca.pem\" profile = \"modern\"\n"
+    "}\n"
+    "tls \"old\" { certificate = \"/c/both.pem\" profile = \"legacy\" }\n"
+    "connector \"apps\" { bindings = \"127.0.0.1:2525\" tls = \"offered\" }\n"
+    "connector \"printers\" { bindings = \"127.0.0.1:2526\" tls = \"implicit\" tls-section = \"old\" }\n"
+    "connector \"clear\" { bindings = \"127.0.0.1:2527\" }\n"
+    "grant \"certified\" { connectors = { \"apps\" } certificates = { \"dns:a.example.com\" }\n"
+    "    require-tls = true senders = \"*\" recipients = \"*\" }\n"
+    "grant \"other\" { connectors = \"printers\" networks = \"10.0.0.0/8\" senders = \"*\" recipients = \"*\" }\n"
+    ROUTE;
+
+START_TEST(tls_sections_arrive_at_their_connectors)
+{
+	struct settings *s = settings_of(tls_text);
+
+	ck_assert_uint_eq(s->tls_count, 2);
+	const struct tls_settings *tls = &s->tls[0];
+
+	ck_assert_str_eq(tls->name, "default");
+	ck_assert_int_eq(tls->profile, TLS_MODERN);
+	ck_assert_uint_eq(tls->pair_count, 2);
+	ck_assert_str_eq(tls->pairs[1].certificate, "/c/ecdsa.pem");
+	ck_assert_str_eq(tls->pairs[1].key, "/c/ecdsa.key");
+	ck_assert_ptr_null(tls->pairs[0].ocsp_staple);
+	ck_assert_str_eq(tls->pairs[1].ocsp_staple, "/c/ecdsa.der");
+	ck_assert_uint_eq(tls->server_name_count, 1);
+	ck_assert_str_eq(tls->server_names[0], "*.Example.com");
+	ck_assert_str_eq(tls->client_ca, "/c/ca.pem");
+	ck_assert_int_eq(s->tls[1].profile, TLS_LEGACY);
+	ck_assert_ptr_null(s->tls[1].pairs[0].key);
+	ck_assert_ptr_null(s->tls[1].client_ca);
+
+	ck_assert_int_eq(s->connectors[0].tls, TLS_OFFERED);
+	ck_assert_uint_eq(s->connectors[0].tls_section, 0);
+	ck_assert(s->connectors[0].wants_certificate);
+	ck_assert_int_eq(s->connectors[1].tls, TLS_IMPLICIT);
+	ck_assert_uint_eq(s->connectors[1].tls_section, 1);
+	ck_assert(!s->connectors[1].wants_certificate);
+	ck_assert_int_eq(s->connectors[2].tls, TLS_NONE);
+	ck_assert(s->source.grants[0].requires_tls);
+	settings_free(&s);
+}
+END_TEST
+
+static bool
+lint_says(const char *text, const char *words)
+{
+	struct settings *s = settings_of(text);
+
+	buffer_clear(&fixture.said);
+	settings_lint(s, INT64_C(1800000000000), hear, NULL);
+	settings_free(&s);
+	return strstr(buffer_text(&fixture.said), words) != NULL;
+}
+
+START_TEST(lint_tells_of_certificates_that_nobody_vouches_for)
+{
+	static const char without_ca[] =
+	    HOSTNAME "tls \"a\" { certificate = \"/c\" }\n"
+		     "connector \"apps\" { bindings = \"127.0.0.1:2525\" tls = \"offered\" }\n" ROUTE
+		     "grant \"g\" { certificates = { \"%s\" } senders = \"*\" recipients = \"*\" }\n";
+	static const char words[] = "names certificates that nobody vouches for; write client-ca";
+	static const char *const names[] = {
+		"cn:x",
+		"sha256:0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
+	};
+
+	ck_assert(!lint_says(tls_text, words));
+	for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+		struct buffer text;
+
+		buffer_init(&text, 4096);
+		(void)buffer_printf(&text, without_ca, names[i]);
+		ck_assert_int_eq(lint_says(buffer_text(&text), words), i == 0);
+		buffer_reset(&text);
+	}
+	ck_assert(lint_says(HOSTNAME CONNECTOR ROUTE GRANT "tls \"a\" { certificate = \"/c\" }\n",
+			    "tls \"a\" is of no use: no connector has TLS"));
+}
+END_TEST
 
 START_TEST(lint_tells_what_deserves_a_look)
 {
@@ -938,6 +1042,8 @@ config_suite(void)
 	tcase_add_test(loaded, table_of_a_million_lines_loads_in_seconds);
 	tcase_add_test(loaded, sample_configurations_load);
 	tcase_add_test(loaded, lint_tells_what_deserves_a_look);
+	tcase_add_test(loaded, tls_sections_arrive_at_their_connectors);
+	tcase_add_test(loaded, lint_tells_of_certificates_that_nobody_vouches_for);
 	suite_add_tcase(suite, loaded);
 
 	tcase_add_test(values, size_is_read_in_powers_of_1024);

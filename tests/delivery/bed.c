@@ -59,7 +59,7 @@ bed_init(struct bed *bed)
 	};
 	bed->tuning = (struct delivery_tuning){
 		.timeouts = { 2000, 2000, 2000, 2000, 2000, 2000, 2000, 2000, 500, 1000 },
-		.hops = { 30, 120, 1000, 5000 },
+		.hops = { 30, 120, 1000, 5000, 60, 120 },
 		.envelope_octets_max = 1U << 20,
 	};
 }
@@ -109,6 +109,12 @@ bed_start(struct bed *bed)
 	bed->audit = audit_open(bed->directory, "0123456789abcdef", &bed->log, &fault);
 	ck_assert_msg(bed->audit != NULL, "%s", fault_text(&fault));
 	bed->dns = fake_dns_new(bed->loop, bed->answers, bed->answer_count);
+	bed->upstream = upstream_new(bed->routes, bed->route_count, clock_wall_ms(), NULL, &fault);
+	ck_assert_msg(bed->upstream != NULL, "%s", fault_text(&fault));
+	if (upstream_mechanisms(bed->upstream) != 0 && bed->login == NULL)
+		bed->login = login_client_new(upstream_mechanisms(bed->upstream), &fault);
+	for (size_t i = 0; i < bed->route_count; i++)
+		bed->share_list[i] = &bed->shares[i];
 	bed->environment = (struct delivery_environment){
 		.loop = bed->loop,
 		.spool = bed->spool,
@@ -120,6 +126,9 @@ bed_start(struct bed *bed)
 		.route_count = bed->route_count,
 		.queue = &bed->queue,
 		.figures = bed->figures,
+		.shares = bed->share_list,
+		.upstream = bed->upstream,
+		.login = bed->login,
 	};
 	memset(bed->figures, 0, sizeof(bed->figures));
 	bed->delivery = delivery_new(&bed->environment, &fault);
@@ -132,6 +141,8 @@ bed_stop(struct bed *bed)
 {
 	delivery_free(&bed->delivery);
 	ck_assert_ptr_null(bed->delivery);
+	upstream_free(&bed->upstream);
+	login_client_free(&bed->login);
 	spool_close(&bed->spool);
 	loop_turn(bed->loop, 0);
 	fake_dns_free(&bed->dns);
@@ -243,6 +254,7 @@ bed_submit(struct bed *bed, const struct bed_message *message)
 		.ret = message->ret,
 		.body = message->body_kind,
 		.is_smtputf8 = message->is_smtputf8,
+		.needs_tls = message->needs_tls,
 		.arrived_wall_ms = clock_wall_ms(),
 		.size_octets = message->body.len,
 		.recipients = recipients,

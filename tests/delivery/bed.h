@@ -35,6 +35,10 @@ struct bed {
 	struct span patterns[BED_ROUTES_MAX];
 	size_t route_count;
 	struct route_figures figures[BED_ROUTES_MAX];
+	struct route_share shares[BED_ROUTES_MAX];
+	struct route_share *share_list[BED_ROUTES_MAX];
+	struct upstream *upstream; /* of the routes, from the start on */
+	struct login_client *login;
 	unsigned submitted;
 	unsigned stored;
 	unsigned found;
@@ -83,6 +87,7 @@ struct bed_message {
 	const char *envid;
 	const char *orcpt;
 	uint32_t notify;
+	bool needs_tls;
 };
 
 /* Store a message; delivery has it once the spool says that it is durable. */

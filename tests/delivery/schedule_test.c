@@ -427,7 +427,7 @@ static const struct route_settings bad_routes[] = {
 	{ .name = SPAN_LITERAL("mx"), .next_hops = &mx, .next_hop_count = 1,
 	  .connections_max = 1 },
 	{ .name = SPAN_LITERAL("tls"), .next_hops = &hop, .next_hop_count = 1,
-	  .connections_max = 1, .tls = ROUTE_TLS_VERIFY },
+	  .connections_max = 1, .tls = ROUTE_TLS_DANE },
 	{ .name = SPAN_LITERAL("still"), .next_hops = &hop, .next_hop_count = 1 },
 	{ .name = SPAN_LITERAL("pattern"), .recipients = { bad_pattern, 1 }, .next_hops = &hop,
 	  .next_hop_count = 1, .connections_max = 1 },

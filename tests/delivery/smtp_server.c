@@ -21,6 +21,9 @@ struct session {
 	unsigned number;
 	struct received_message *message; /* being received */
 	bool is_data;
+	bool is_tls;
+	bool is_tls_due;  /* once 220 has left */
+	size_t chunk_left; /* octets of a BDAT */
 	bool is_body_seen;
 	bool is_line_start;
 	bool saw_cr;
@@ -188,7 +191,28 @@ session_command(struct session *session, struct span line)
 	(void)buffer_append(&server->transcript, line);
 	(void)buffer_append_byte(&server->transcript, '\n');
 	if (span_starts_fold(line, span_of("EHLO")))
-		return session_say(session, line, server->ehlo, &said);
+		return session_say(session, line,
+				   session->is_tls && server->ehlo_tls != NULL
+				       ? server->ehlo_tls
+				       : server->ehlo,
+				   &said);
+	if (server->tls != NULL && span_equal(line, span_of("STARTTLS"))) {
+		goes_on = session_say(session, line, "220 2.0.0 go ahead\r\n", &said);
+		session->is_tls_due = strcmp(said, "220 2.0.0 go ahead\r\n") == 0;
+		return goes_on;
+	}
+	if (span_starts_fold(line, span_of("BDAT"))) {
+		struct span count = span_skip(line, 5);
+		uint64_t octets;
+
+		server->chunks++;
+		if (session->message == NULL)
+			abort();
+		if (number_take(&count, UINT32_MAX, &octets) != PARSE_OK)
+			abort();
+		session->chunk_left = (size_t)octets;
+		return true;
+	}
 	if (span_starts_fold(line, span_of("MAIL"))) {
 		goes_on = session_say(session, line, "250 2.1.0 sender ok\r\n", &said);
 		if (goes_on && said[0] == '2') {
@@ -300,6 +324,48 @@ session_data(struct session *session, struct span in, bool *goes_on)
 	return at;
 }
 
+/* Take octets of a chunk, which is always the last one; returns how many. */
+static size_t
+session_chunk(struct session *session, struct span in, bool *goes_on)
+{
+	struct span part = span_first(in, session->chunk_left);
+
+	(void)buffer_append(&session->message->body, part);
+	session->chunk_left -= part.len;
+	if (session->chunk_left == 0)
+		*goes_on = session_dot(session);
+	return part.len;
+}
+
+static void
+session_handshaken(struct stream *stream, const struct tls_facts *facts, struct fault *fault)
+{
+	struct session *session = session_of(stream);
+	const char *said;
+
+	(void)fault;
+	if (facts == NULL) {
+		session_end(session);
+		return;
+	}
+	session->is_tls = true;
+	session->server->handshakes++;
+	session->server->resumed += facts->is_resumed;
+	if (session->server->is_tls_implicit)
+		(void)session_say(session, span_of("CONNECT"), "220 test ESMTP\r\n", &said);
+}
+
+static void
+session_shake_hands(struct session *session)
+{
+	const struct tls_offer offer = { .server = session->server->tls };
+	struct fault fault;
+
+	session->is_tls_due = false;
+	if (!tls_accept(&session->stream, &offer, session_handshaken, &fault))
+		session_end(session);
+}
+
 static void
 session_go_on(struct loop_timer *timer)
 {
@@ -318,6 +384,10 @@ session_received(struct stream *stream, struct span bytes)
 	bool goes_on = true;
 
 	while (in.len > 0 && goes_on) {
+		if (session->chunk_left > 0) {
+			in = span_skip(in, session_chunk(session, in, &goes_on));
+			continue;
+		}
 		if (session->is_data) {
 			in = span_skip(in, session_data(session, in, &goes_on));
 			continue;
@@ -352,8 +422,12 @@ session_ended(struct stream *stream, enum stream_end how)
 static void
 session_drained(struct stream *stream)
 {
+	struct session *session = session_of(stream);
+
 	if (!stream_is_open(stream))
-		session_end(session_of(stream));
+		session_end(session);
+	else if (session->is_tls_due)
+		session_shake_hands(session);
 }
 
 static const struct stream_events session_events = {
@@ -386,7 +460,10 @@ server_accepted(struct listener *listener, int fd, const struct ip_endpoint *pee
 	if (!stream_accept(&session->stream, server->loop, fd, &session_events, 1U << 20,
 			   16U << 20, &fault))
 		abort();
-	(void)session_say(session, span_of("CONNECT"), "220 test ESMTP\r\n", &said);
+	if (server->is_tls_implicit)
+		session_shake_hands(session);
+	else
+		(void)session_say(session, span_of("CONNECT"), "220 test ESMTP\r\n", &said);
 }
 
 static void

@@ -7,7 +7,7 @@
 #define RELAYD_TESTS_DELIVERY_SMTP_SERVER_H
 
 #include "net/listener.h"
-#include "net/stream.h"
+#include "net/tls.h"
 
 enum rule_action {
 	RULE_SAY,
@@ -40,6 +40,12 @@ struct smtp_server {
 	int fd;
 	struct ip_endpoint at;
 	const char *ehlo; /* the reply to EHLO */
+	const char *ehlo_tls; /* under TLS; NULL: the same */
+	const struct tls_server *tls; /* NULL: STARTTLS is an unknown command */
+	bool is_tls_implicit;
+	unsigned handshakes; /* that succeeded */
+	unsigned resumed;    /* of them */
+	unsigned chunks;     /* BDAT commands */
 	struct smtp_rule *rules;
 	size_t rule_count;
 	struct list sessions;

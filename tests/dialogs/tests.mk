@@ -5,9 +5,12 @@ SYSTEM_TESTS += \
 	tests/dialogs/dialogs_test.py \
 	tests/dialogs/limits_test.py \
 	tests/dialogs/main_job_test.py \
+	tests/dialogs/oauth_test.py \
 	tests/dialogs/pickup_test.py \
 	tests/dialogs/quickstart_test.py \
-	tests/dialogs/supervisor_test.py
+	tests/dialogs/supervisor_test.py \
+	tests/dialogs/tls_test.py \
+	tests/dialogs/upstream_test.py
 EXTRA_DIST += \
 	tests/dialogs/bytes.dialog \
 	tests/dialogs/chunking.dialog \

@@ -6,9 +6,15 @@
  *	0x01	ends what arrives in one turn: what the client wrote leaves then
  *	0x02	lets the client's timer run out
  *	0x03	closes the connection
+ *	0x04	completes a TLS handshake that is under way
+ *	0x05	makes it fail
+ *
+ * and a first octet from 0x10 to 0x1f says what the client wants: TLS that may fail (0x01)
+ * or that it needs (0x02), TLS from the start (0x04), a login (0x08).
  *
  * Whatever happens: every transaction ends once, and none counts as delivered whose last
- * octet had not left when the reply came.
+ * octet had not left when the reply came. Where TLS is needed no envelope leaves without it,
+ * a password never leaves in clear, and where a login is wanted nothing goes before it.
  */
 #include "delivery/smtp_client.h"
 
@@ -33,6 +39,8 @@ struct game {
 	unsigned delivered;
 	unsigned dots_left; /* ends of messages that left */
 	bool has_ended;
+	bool is_secure;
+	tls_done *handshake; /* NULL: none is under way */
 	struct envelope envelope;
 	struct envelope_recipient recipients[RECIPIENTS];
 	struct spool_message message;
@@ -135,6 +143,21 @@ stream_unsent(const struct stream *stream)
 	return ((const struct game *)(const void *)stream)->unsent.len;
 }
 
+bool
+tls_connect(struct stream *stream, const struct tls_request *request, tls_done *done,
+	    struct fault *fault)
+{
+	struct game *game = game_of(stream);
+
+	(void)request;
+	if (game->is_secure || game->handshake != NULL)
+		abort();
+	if (game->unsent.len > 0)
+		return fault_say(fault, "what was said in clear has not left yet");
+	game->handshake = done;
+	return true;
+}
+
 void
 stream_close(struct stream *stream)
 {
@@ -158,6 +181,10 @@ handover_offer(struct game *game)
 static void
 client_is_ready(struct smtp_client *client)
 {
+	const struct game *game = (struct game *)(void *)client;
+
+	if (client->plan.tls == ROUTE_TLS_REQUIRED && !game->is_secure)
+		abort();
 	handover_offer((struct game *)(void *)client);
 }
 
@@ -209,6 +236,49 @@ static const struct smtp_client_events events = {
 
 /* ---- The game ---- */
 
+static bool
+holds(struct span bytes, const char *text)
+{
+	size_t len = strlen(text);
+
+	for (size_t i = 0; i + len <= bytes.len; i++) {
+		if (memcmp(bytes.ptr + i, text, len) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* May this leave in clear? The password is "secret", by PLAIN and by LOGIN. */
+static void
+clear_check(const struct game *game, struct span unsent)
+{
+	if (game->is_secure)
+		return;
+	if (game->client.plan.tls == ROUTE_TLS_REQUIRED && holds(unsent, "MAIL FROM"))
+		abort();
+	if (holds(unsent, "c2VjcmV0") || holds(unsent, "AHJlbGF5AHNlY3JldA"))
+		abort();
+}
+
+/* The handshake is over, one way or the other. */
+static void
+handshake_end(struct game *game, bool is_good)
+{
+	static const struct tls_facts facts = { .version = "TLSv1.3", .cipher = "x" };
+	tls_done *done = game->handshake;
+	struct fault fault;
+
+	if (done == NULL)
+		return;
+	game->handshake = NULL;
+	game->is_secure = is_good;
+	if (!is_good) {
+		(void)fault_say(&fault, "TLS handshake: no");
+		stream_close(&game->client.stream);
+	}
+	done(&game->client.stream, is_good ? &facts : NULL, is_good ? NULL : &fault);
+}
+
 /* The end of a turn: what was written leaves. */
 static void
 turn_end(struct game *game)
@@ -217,6 +287,7 @@ turn_end(struct game *game)
 	struct span unsent = buffer_span(&game->unsent);
 	bool had_any = unsent.len > 0;
 
+	clear_check(game, unsent);
 	for (size_t i = 0; i + sizeof(end) - 1 <= unsent.len; i++)
 		game->dots_left += memcmp(unsent.ptr + i, end, sizeof(end) - 1) == 0;
 	buffer_clear(&game->unsent);
@@ -227,7 +298,7 @@ turn_end(struct game *game)
 static void
 server_says(struct game *game, struct span bytes)
 {
-	if (bytes.len > 0 && game->client.state != CLIENT_CLOSED)
+	if (bytes.len > 0 && game->client.state != CLIENT_CLOSED && game->handshake == NULL)
 		(void)game->client.stream.events->received(&game->client.stream, bytes);
 }
 
@@ -239,7 +310,7 @@ server_plays(struct game *game, struct span in)
 	for (size_t at = 0; at < in.len && game->client.state != CLIENT_CLOSED; at++) {
 		unsigned char c = (unsigned char)in.ptr[at];
 
-		if (c == 0 || c > 3)
+		if (c == 0 || c > 5)
 			continue;
 		server_says(game, (struct span){ in.ptr + begin, at - begin });
 		begin = at + 1;
@@ -248,6 +319,8 @@ server_plays(struct game *game, struct span in)
 			return;
 		if (c == 2)
 			game->client.timer.expired(&game->client.timer);
+		if (c == 4 || c == 5)
+			handshake_end(game, c == 4);
 		if (c == 3) {
 			stream_close(&game->client.stream);
 			game->client.stream.events->ended(&game->client.stream,
@@ -259,11 +332,45 @@ server_plays(struct game *game, struct span in)
 	turn_end(game);
 }
 
+/* What the first octet asks for, if it does. */
+static struct smtp_client_plan
+plan_take(struct span *in)
+{
+	static struct login_client *login; /* the library has one for the process anyway */
+	struct smtp_client_plan plan = { .tls = ROUTE_TLS_NONE };
+	struct fault fault;
+	unsigned wish;
+
+	if (in->len == 0 || (in->ptr[0] & 0xf0) != 0x10)
+		return plan;
+	wish = (unsigned)in->ptr[0] & 0x0f;
+	*in = span_skip(*in, 1);
+	if (wish & 3)
+		plan.tls = wish & 2 ? ROUTE_TLS_REQUIRED : ROUTE_TLS_OPPORTUNISTIC;
+	plan.is_tls_implicit = (wish & 4) != 0;
+	if (wish & 8) {
+		if (login == NULL)
+			login = login_client_new(LOGIN_MECHANISMS, &fault);
+		if (login == NULL)
+			return plan; /* no plug-ins here */
+		plan.sasl = login;
+		plan.mechanisms = LOGIN_MECHANISMS;
+		plan.login = (struct login_credential){
+			.host = SPAN_LITERAL("mail.example.org"),
+			.user = SPAN_LITERAL("relay"),
+			.password = SPAN_LITERAL("secret"),
+		};
+	}
+	return plan;
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+	struct span input = { (const char *)data, size };
+	struct smtp_client_plan plan = plan_take(&input);
 	static const struct smtp_client_timeouts timeouts = { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 };
-	const struct ip_endpoint to = { .port = 25 };
+	struct ip_endpoint to = { .port = 25 };
 	struct buffer scratch;
 	struct fault fault;
 	struct game *game = memory_new(sizeof(*game));
@@ -274,6 +381,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.scratch = &scratch,
 	};
 
+	(void)ip_parse(span_of("192.0.2.1"), &to.ip);
 	buffer_init(&scratch, SMTP_CLIENT_SCRATCH_MAX);
 	buffer_init(&game->unsent, 1U << 20);
 	for (size_t i = 0; i < RECIPIENTS; i++)
@@ -289,9 +397,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	game->queued->envelope = &game->envelope;
 
 	smtp_client_init(&game->client, &environment);
-	if (smtp_client_connect(&game->client, &to, 1, &fault)) {
+	if (smtp_client_connect(&game->client, &to, &plan, 1, &fault)) {
 		game->client.stream.events->connected(&game->client.stream, 0);
-		server_plays(game, (struct span){ (const char *)data, size });
+		server_plays(game, input);
 	}
 	if (game->client.state != CLIENT_CLOSED) {
 		stream_close(&game->client.stream);

@@ -180,6 +180,10 @@ static const struct attempt attempts[] = {
 	  .remedy = "add \"x@partner.net\" to grant \"printers\" (relayd.conf:60), option recipients" },
 	{ .connector = WIDE, .client = "192.0.2.1", .is_tls = true, GOOD, .kind = VERDICT_REFUSED,
 	  .stage = STAGE_WHO, .reason = REASON_RELAY_NO_GRANT, .grant = "shop" },
+	/* whoever has a certificate can show it under TLS only: that is asked for first */
+	{ .connector = WIDE, .client = "192.0.2.1", GOOD, .kind = VERDICT_REFUSED,
+	  .stage = STAGE_TLS, .reason = REASON_TLS_REQUIRED,
+	  .description = "connector wide requires TLS; got a session in clear" },
 	{ .connector = WIDE, .client = "192.0.2.1", .certificate = "dns:SHOP.example.com", GOOD,
 	  .kind = VERDICT_REFUSED, .stage = STAGE_TLS, .reason = REASON_TLS_REQUIRED,
 	  .grant = "shop",

@@ -520,7 +520,7 @@ ref_who(const struct grant_source *grants, size_t count, const struct ref_outcom
 
 static struct verdict
 ref_decide(const struct grant_source *grants, size_t count, const struct ref_outcome *outcomes,
-	   const struct facts *f)
+	   const struct facts *f, enum stage upto)
 {
 	struct verdict v = { VERDICT_REFUSED, REASON_RELAY_NO_GRANT, STAGE_WHO, NO_GRANT,
 			     REASON_NONE };
@@ -541,6 +541,10 @@ ref_decide(const struct grant_source *grants, size_t count, const struct ref_out
 	}
 	if (v.stage == STAGE_WHO)
 		v = ref_who(grants, count, outcomes, f);
+	if (v.stage == STAGE_WHO && upto >= STAGE_TLS && !f->is_tls &&
+	    f->connector != NO_CONNECTOR && all_connectors[f->connector].tls == TLS_REQUIRED)
+		v = (struct verdict){ VERDICT_REFUSED, REASON_TLS_REQUIRED, STAGE_TLS, NO_GRANT,
+				      REASON_NONE };
 	if (v.stage == STAGE_EVIDENCE && outcomes[v.grant].is_trouble) {
 		v.kind = VERDICT_DEFERRED;
 		return v;
@@ -595,7 +599,7 @@ compare(const struct policy *policy, const struct grant_source *grants, size_t c
 		has_passed |= outcomes[i].stage == STAGE_PERMITTED;
 		has_trouble |= outcomes[i].is_trouble;
 	}
-	struct verdict want = ref_decide(grants, count, outcomes, facts);
+	struct verdict want = ref_decide(grants, count, outcomes, facts, upto);
 	struct verdict got = policy_decide(policy, facts, upto);
 
 	/* the property itself, whatever the reference's verdict */

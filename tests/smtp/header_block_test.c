@@ -251,12 +251,13 @@ START_TEST(received_names_client_and_attempt)
 	ck_assert(ip_parse(span_of("2001:db8::7"), &ip) == PARSE_OK);
 	r = (struct received){ .ip = &ip, .host = r.host, .id = r.id, .wall_ms = r.wall_ms,
 		.is_smtputf8 = true, .is_esmtp = true, .is_tls = true, .is_authenticated = true,
-		.cipher = SPAN_LITERAL("TLS_AES_256_GCM_SHA384") };
+		.cipher = SPAN_LITERAL("TLS_AES_256_GCM_SHA384"),
+		.tls_version = SPAN_LITERAL("TLSv1.3") };
 	ck_assert(received_append(&out, &r));
 	ck_assert_str_eq(buffer_text(&out),
 			 "Received: from [IPv6:2001:db8::7] ([IPv6:2001:db8::7])\r\n"
 			 "\tby relay.example.com (relayd) with UTF8SMTPSA\r\n"
-			 "\tid 7F3K2M9Q\r\n\ttls TLS_AES_256_GCM_SHA384;\r\n"
+			 "\tid 7F3K2M9Q\r\n\ttls TLS_AES_256_GCM_SHA384 (TLSv1.3);\r\n"
 			 "\tSat, 21 Nov 2026 19:20:03 +0000\r\n");
 	buffer_reset(&out);
 }
