@@ -424,6 +424,8 @@ session_put(struct json *j, const struct audit_session *session)
 	json_text_if(j, "connector", session->connector);
 	client_put(j, session);
 	endpoint_if(j, "local", &session->local);
+	endpoint_if(j, "proxy", &session->proxy);
+	endpoint_if(j, "xclient", &session->xclient);
 	tls_put(j, session->tls_version, session->tls_cipher, session);
 	auth_put(j, session);
 }

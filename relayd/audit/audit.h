@@ -47,6 +47,8 @@ struct audit_session {
 	struct span connector; /* name */
 	struct ip_endpoint client;
 	struct ip_endpoint local;
+	struct ip_endpoint proxy;   /* that sent a PROXY header; port 0: none */
+	struct ip_endpoint xclient; /* the host that said XCLIENT; port 0: none */
 	struct span ptr;
 	struct span helo;
 	struct span tls_version, tls_cipher;

@@ -88,6 +88,8 @@ record_fill(const json_t *object, struct arena *arena, struct audit_record *reco
 		{ "session", offsetof(struct audit_record, session) },
 		{ "connector", offsetof(struct audit_record, connector) },
 		{ "local", offsetof(struct audit_record, local) },
+		{ "proxy", offsetof(struct audit_record, proxy) },
+		{ "xclient", offsetof(struct audit_record, xclient) },
 		{ "from", offsetof(struct audit_record, from) },
 		{ "to", offsetof(struct audit_record, to) },
 		{ "header_from", offsetof(struct audit_record, header_from) },

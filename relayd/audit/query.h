@@ -20,6 +20,7 @@ struct audit_record {
 	struct span client_ip, ptr, helo;
 	uint16_t client_port;
 	struct span local;
+	struct span proxy, xclient; /* the go-betweens, if any */
 	struct span tls_version, tls_cipher, tls_client;
 	const struct span *certificates; /* every name of the client's certificate */
 	size_t certificate_count;

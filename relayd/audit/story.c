@@ -400,6 +400,8 @@ tell_client(struct teller *t, const struct audit_record *record)
 	say_if(t, ", which called itself ", record->helo);
 	say_if(t, ", on connector ", record->connector);
 	say_if(t, " at ", record->local);
+	say_if(t, ", through the proxy ", record->proxy);
+	say_if(t, ", by XCLIENT of ", record->xclient);
 	field_end(t, "Client");
 	if (!is_event(record, "attempt") && record->user.len == 0)
 		return;

@@ -85,6 +85,10 @@ connector_read(const struct section *section, struct connector_source *connector
 	section_complain_empty(section, "remote-ip-ranges",
 			       "no client could connect; write for example { "
 			       "\"10.0.0.0/8\" }, or remove the option for any client");
+	connector->go_betweens[GO_BETWEEN_PROXY] =
+	    section_list(section, "proxy-protocol", network_check);
+	connector->go_betweens[GO_BETWEEN_XCLIENT] =
+	    section_list(section, "xclient", network_check);
 	connector->can_authenticate =
 	    section_list(section, "auth-mechanisms", mechanism_check).count > 0;
 	(void)section_choice(section, "auth-without-tls", without_tls,

@@ -268,6 +268,21 @@ warnings_print(const json_t *warnings)
 }
 
 static void
+hidden_clients_print(const json_t *hidden)
+{
+	struct buffer text;
+
+	buffer_init(&text, 1U << 20);
+	for (size_t i = 0; i < json_array_size(hidden); i++) {
+		buffer_append_text(&text, i == 0 ? "\nhint: " : "hint: ");
+		utf8_append_printable(&text, member_text(json_array_get(hidden, i), "hint"));
+		buffer_append_byte(&text, '\n');
+	}
+	output_put(&text);
+	buffer_reset(&text);
+}
+
+static void
 status_print(const json_t *answer)
 {
 	uint64_t uptime_s = member_number(answer, "uptime_s");
@@ -282,6 +297,7 @@ status_print(const json_t *answer)
 	limits_print(json_object_get(answer, "limits"));
 	spool_print(json_object_get(answer, "spool"));
 	certificates_print(json_object_get(answer, "certificates"));
+	hidden_clients_print(json_object_get(answer, "hidden_clients"));
 	warnings_print(json_object_get(answer, "warnings"));
 }
 
@@ -325,6 +341,8 @@ const struct command command_status = {
 		"time. OPEN, WAITING, IN-FLIGHT, DEAD and CONNECTIONS are as of now; OLDEST is the\n"
 		"age of the oldest message that waits. Next hops are shown that are left alone for\n"
 		"a while, with the reason and the time of the next try.\n"
+		"A hint names a client address that many\n"
+		"machines seem to share behind a NAT, so that networks cannot tell them apart.\n"
 		"\n"
 		"examples:\n"
 		"  relayctl status\n"

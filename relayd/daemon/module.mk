@@ -9,6 +9,7 @@ relayd_libdaemon_a_SOURCES = \
 	%D%/control_request.c %D%/control_request.h \
 	%D%/fetcher.c %D%/fetcher.h %D%/fetcher_companion.c %D%/token_reply.c %D%/token_reply.h \
 	%D%/pickup.c %D%/pickup.h %D%/pickup_companion.c \
+	%D%/nat_hint.c %D%/nat_hint.h \
 	%D%/sandbox.c %D%/sandbox.h \
 	%D%/shared.c %D%/shared.h \
 	%D%/status.c \

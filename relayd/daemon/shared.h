@@ -7,6 +7,7 @@
 #define RELAYD_DAEMON_SHARED_H
 
 #include "delivery/delivery.h"
+#include "session/nat_sketch.h"
 #include "session/session.h"
 
 struct shared {
@@ -17,6 +18,7 @@ struct worker_figures {
 	size_t octets; /* of the whole mapping */
 	size_t connector_count;
 	size_t route_count;
+	struct nat_sketch nat;
 	_Atomic uint64_t spool_messages;
 	_Atomic uint64_t spool_body_octets;
 	_Atomic uint64_t spool_memory_octets;

@@ -104,6 +104,7 @@ figures_add(const struct figures_of *to, const struct figures_of *from, bool is_
 		}
 	}
 	spool_add(to->figures, from->figures, is_past);
+	nat_sketch_add(&to->figures->nat, &from->figures->nat);
 }
 
 static struct worker_figures *
@@ -334,6 +335,44 @@ warning_write(void *context, bool is_error, const char *file, unsigned line, con
 }
 
 static void
+nat_write(const struct supervisor *supervisor, struct json *j)
+{
+	struct nat_hint hints[NAT_HOSTS];
+	struct buffer text;
+	size_t count = nat_hints_collect(supervisor, hints);
+
+	buffer_init(&text, NAT_TEXT_MAX);
+	json_array_begin(j, "hidden_clients");
+	for (size_t i = 0; i < count; i++) {
+		char ip[IP_TEXT_SIZE];
+
+		ip_text(&hints[i].seen.client, ip);
+		buffer_clear(&text);
+		nat_hint_text(&hints[i], &text);
+		json_object_begin(j, NULL);
+		json_cstring(j, "ip", ip);
+		json_number(j, "names", hints[i].seen.names);
+		json_number(j, "hellos", (int64_t)hints[i].seen.hellos);
+		json_text(j, "hint", buffer_span(&text));
+		json_object_end(j);
+	}
+	json_array_end(j);
+	buffer_reset(&text);
+}
+
+size_t
+nat_hints_collect(const struct supervisor *supervisor, struct nat_hint out[NAT_HOSTS])
+{
+	struct nat_sketch total = { .hosts[0].version = 0 };
+
+	for (struct list *l = supervisor->children.next; l != &supervisor->children; l = l->next)
+		nat_sketch_add(&total, &LIST_OWNER(l, struct child, link)->figures->nat);
+	if (supervisor->past != NULL)
+		nat_sketch_add(&total, &supervisor->past->nat);
+	return nat_hints_find(&total, supervisor->gateways, supervisor->gateway_count, out);
+}
+
+static void
 head_write(const struct supervisor *supervisor, struct json *j)
 {
 	const struct settings *settings = supervisor->current->settings;
@@ -387,6 +426,7 @@ status_write(const struct supervisor *supervisor, struct buffer *out)
 	}
 	status_limits_write(supervisor, &j);
 	certificates_write(supervisor->current->tls, clock_wall_ms(), &j);
+	nat_write(supervisor, &j);
 	json_array_begin(&j, "warnings");
 	settings_lint(settings, clock_wall_ms(), warning_write, &j);
 	certificates_lint(supervisor->current->tls, clock_wall_ms(), warning_write, &j);

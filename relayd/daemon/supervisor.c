@@ -521,6 +521,50 @@ signals_start(struct supervisor *supervisor, struct fault *fault)
 	return loop_watch_add(supervisor->loop, &supervisor->signals, fault);
 }
 
+/* ---- hidden clients ---- */
+
+static bool
+nat_is_told(const struct supervisor *supervisor, const struct ip *client)
+{
+	for (size_t i = 0; i < supervisor->nat_told_count; i++) {
+		if (ip_compare(&supervisor->nat_told[i], client) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Each address is named once; after NAT_HOSTS of them the log has heard it. */
+static void
+nat_timer_expired(struct loop_timer *timer)
+{
+	struct supervisor *supervisor = LIST_OWNER(timer, struct supervisor, nat_timer);
+	struct nat_hint hints[NAT_HOSTS];
+	struct buffer text;
+	size_t count = nat_hints_collect(supervisor, hints);
+
+	buffer_init(&text, NAT_TEXT_MAX);
+	for (size_t i = 0; i < count && supervisor->nat_told_count < NAT_HOSTS; i++) {
+		const struct ip *client = &hints[i].seen.client;
+
+		if (nat_is_told(supervisor, client))
+			continue;
+		supervisor->nat_told[supervisor->nat_told_count++] = *client;
+		buffer_clear(&text);
+		nat_hint_text(&hints[i], &text);
+		log_warn(supervisor->log, "%s", buffer_text(&text));
+	}
+	buffer_reset(&text);
+	loop_timer_set(supervisor->loop, timer, NAT_EVERY_MS);
+}
+
+static void
+nat_watch_start(struct supervisor *supervisor)
+{
+	supervisor->gateway_count = gateways_read(supervisor->gateways, GATEWAYS_MAX);
+	supervisor->nat_timer.expired = nat_timer_expired;
+	loop_timer_set(supervisor->loop, &supervisor->nat_timer, NAT_EVERY_MS);
+}
+
 /* ---- building and running ---- */
 
 /* Two daemons on one state directory would share what must not be shared. */
@@ -582,6 +626,7 @@ supervisor_build(struct supervisor *supervisor, struct settings *settings, struc
 	    supervisor->loop == NULL)
 		return false;
 	loop_timer_set(supervisor->loop, &supervisor->ticket_timer, TLS_TICKET_LIFE_MS);
+	nat_watch_start(supervisor);
 	return signals_start(supervisor, fault) && control_open(supervisor, fault) &&
 	       pickup_bind(supervisor, settings, fault) &&
 	       generation_start(supervisor, supervisor->candidate, fault);

@@ -6,6 +6,7 @@
 #include "audit/audit.h"
 #include "config/settings.h"
 #include "daemon/companion.h"
+#include "daemon/nat_hint.h"
 #include "daemon/shared.h"
 #include "daemon/worker.h"
 #include "delivery/share.h"
@@ -102,6 +103,11 @@ struct supervisor {
 	bool is_stopping;
 	bool wants_reload; /* again, as soon as the one under way is over */
 	bool has_failed;
+	struct ip gateways[GATEWAYS_MAX]; /* of the default routes when it started */
+	size_t gateway_count;
+	struct loop_timer nat_timer;
+	struct ip nat_told[NAT_HOSTS]; /* addresses that the log has named */
+	size_t nat_told_count;
 	struct worker_figures *past; /* totals of workers that ended, for the current names */
 };
 
@@ -175,6 +181,8 @@ void status_write(const struct supervisor *supervisor, struct buffer *out);
 /* The member "limits": what is used of them now. status_limits.c */
 struct json;
 void status_limits_write(const struct supervisor *supervisor, struct json *json);
+/* Clients that a NAT seems to hide, over all workers; how many. */
+size_t nat_hints_collect(const struct supervisor *supervisor, struct nat_hint out[NAT_HOSTS]);
 
 /* Add what a worker that ends had counted to the totals of the past. */
 void past_add(struct supervisor *supervisor, const struct child *child);

@@ -352,6 +352,7 @@ session_start(struct worker *worker)
 		.shared = worker->shared_quota,
 		.is_quota_closed = settings->shared.is_closed_when_away,
 		.slot = worker->start->slot,
+		.nat = &worker->start->figures->nat,
 		.session_serial = &worker->start->shared->session_serial,
 		.next = {
 			.route_choose = delivery_route_choose,

@@ -5,6 +5,7 @@ relayd_libnet_a_SOURCES = \
 	%D%/dns_events.c %D%/dns_events.h \
 	%D%/dns_packet.c %D%/dns_packet.h \
 	%D%/fetch.c %D%/fetch.h \
+	%D%/gateway.c %D%/gateway.h \
 	%D%/hosts.c %D%/hosts.h \
 	%D%/linger.c %D%/linger.h \
 	%D%/listener.c %D%/listener.h \

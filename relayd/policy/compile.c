@@ -59,6 +59,8 @@ connector_copy(struct arena *arena, struct connector_source *k)
 	k->bindings = bindings;
 	k->name = arena_copy(arena, k->name);
 	k->remote_ranges = list_copy(arena, k->remote_ranges);
+	for (size_t i = 0; i < ARRAY_LEN(k->go_betweens); i++)
+		k->go_betweens[i] = list_copy(arena, k->go_betweens[i]);
 	k->file = k->file == NULL ? NULL : arena_copy_text(arena, span_of(k->file));
 }
 
@@ -232,6 +234,7 @@ compile(struct compiler *c)
 	names_collect(c);
 	domains_compile(c);
 	connectors_compile(c);
+	go_betweens_compile(c);
 	grants_compile(c);
 	open_relays_check(c);
 	policy_source_hash(c->source, p->hash);
@@ -284,6 +287,7 @@ policy_free(struct policy **policy)
 	*policy = NULL;
 	for (size_t i = 0; i < p->client_table_count; i++)
 		network_table_reset(&p->client_tables[i]);
+	go_betweens_reset(p);
 	network_table_reset(&p->network_table);
 	key_table_reset(&p->user_keys);
 	key_table_reset(&p->certificate_keys);

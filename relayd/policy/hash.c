@@ -70,6 +70,8 @@ hash_connector(XXH3_state_t *state, const struct connector_source *k)
 {
 	hash_text(state, k->name);
 	hash_list(state, &k->remote_ranges);
+	for (size_t i = 0; i < ARRAY_LEN(k->go_betweens); i++)
+		hash_list(state, &k->go_betweens[i]);
 	hash_number(state, k->can_authenticate);
 	hash_number(state, k->tls);
 	hash_number(state, k->mode);

@@ -8,6 +8,7 @@ relayd_libpolicy_a_SOURCES = \
 	%D%/complain.c \
 	%D%/decide.c \
 	%D%/describe.c \
+	%D%/go_between.c \
 	%D%/grant_set.c %D%/grant_set.h \
 	%D%/hash.c \
 	%D%/key_table.c %D%/key_table.h \

@@ -100,11 +100,19 @@ struct accepted_domain_source {
 	unsigned line;
 };
 
+/* Hosts that speak for clients of theirs, by the way in which they say who these are. */
+enum go_between {
+	GO_BETWEEN_PROXY,   /* proxy-protocol: the header of the PROXY protocol, required */
+	GO_BETWEEN_XCLIENT, /* xclient: the command XCLIENT, when they like */
+	GO_BETWEEN_COUNT,
+};
+
 struct connector_source {
 	struct span name;
 	const struct ip_endpoint *bindings;
 	size_t binding_count;
 	struct text_list remote_ranges; /* addresses, prefixes, a-b, table:NAME */
+	struct text_list go_betweens[GO_BETWEEN_COUNT]; /* the same */
 	bool can_authenticate;		/* it offers at least one AUTH mechanism */
 	enum tls_demand tls;
 	enum policy_mode mode;
@@ -262,6 +270,17 @@ const struct reason_reply *verdict_reply(const struct verdict *verdict,
  */
 size_t policy_connector_find(const struct policy *policy, const struct ip_endpoint *local,
 			     const struct ip *client);
+
+/*
+ * Is the host a go-between of some connector that is bound where it connected? This is asked
+ * before the connector is known: that depends on who the client turns out to be.
+ */
+bool policy_is_go_between(const struct policy *policy, enum go_between kind,
+			  const struct ip_endpoint *local, const struct ip *host);
+
+/* Does this connector take clients by the word of this host? */
+bool policy_connector_believes(const struct policy *policy, size_t connector,
+			       enum go_between kind, const struct ip *host);
 
 /*
  * Decide by the facts of the stages up to and including `upto`. VERDICT_RELAYED then means

@@ -74,6 +74,8 @@ struct policy {
 	bool *connector_wants_login;  /* every grant there needs a login or certificate */
 	bool *connector_is_all_v4;    /* its ranges hold every IPv4 address */
 	bool *connector_is_all_v6;
+	struct network_table *go_betweens[GO_BETWEEN_COUNT]; /* by connector; value 1 */
+	bool has_go_betweens[GO_BETWEEN_COUNT];
 
 	/* who */
 	struct condition networks;
@@ -116,6 +118,13 @@ size_t login_key_make(struct span realm, struct span login, char out[LOGIN_MAX],
 
 /* The same for "dns:...", "sha256:..." and so on, into out[IDENTITY_MAX]; 0: not of that form. */
 size_t identity_key_make(struct span identity, char out[IDENTITY_MAX]);
+
+/* Does a socket that is bound there take clients that connect to local? (look.c) */
+bool binding_takes(const struct ip_endpoint *bound, const struct ip_endpoint *local);
+
+/* Go-betweens that cannot connect, or that are everybody (go_between.c). */
+void go_betweens_lint(const struct policy *policy, policy_complain *complain, void *context);
+void go_betweens_reset(struct policy *policy);
 
 /* "table:NAME" -> NAME. */
 bool table_reference_take(struct span text, struct span *name);

@@ -329,6 +329,27 @@ static const struct reason_row reasons[REASON_COUNT] = {
 		.remedy = "Let the application use fewer at a time, or raise "
 			  "max-connections-per-source of the connector.",
 	},
+	[REASON_CONNECTION_PROXY_HEADER] = { /* the reply is for the table: nobody is told */
+		.token = "connection.proxy-header",
+		.replies = {
+			[REPLY_STYLE_RELAYD] = { 421, { 4, 3, 2 }, "Service not available" },
+		},
+		.meaning = "The host is named in proxy-protocol of a connector there and did not "
+			   "begin with a whole PROXY header in time.",
+		.remedy = "Let the proxy send PROXY headers (HAProxy: send-proxy-v2), or take its "
+			  "address out of proxy-protocol if no proxy runs there.",
+	},
+	[REASON_CONNECTION_GO_BETWEEN] = {
+		.token = "connection.go-between",
+		.replies = {
+			[REPLY_STYLE_RELAYD] = { 421, { 4, 3, 2 }, "Service not available" },
+		},
+		.meaning = "A proxy or XCLIENT host says who the client is, and the connector whose "
+			   "ranges hold this client does not take that host's word, or the client's "
+			   "address is not known.",
+		.remedy = "Name the host in proxy-protocol or xclient of that connector as well, if "
+			  "its clients may come this way.",
+	},
 	[REASON_SESSION_ERRORS] = {
 		.token = "session.errors",
 		.replies = {

@@ -59,6 +59,8 @@ enum reason {
 	REASON_CONNECTION_NO_CONNECTOR, /* connection.no-connector: 421 4.3.2 */
 	REASON_CONNECTION_LIMIT,	/* connection.limit: 421 4.3.2 */
 	REASON_CONNECTION_SOURCE_LIMIT, /* connection.source-limit: 421 4.3.2 */
+	REASON_CONNECTION_PROXY_HEADER, /* connection.proxy-header: closed without a word */
+	REASON_CONNECTION_GO_BETWEEN,	/* connection.go-between: 421 4.3.2 */
 	REASON_SESSION_ERRORS,		/* session.errors: 421 4.7.0 */
 	REASON_SESSION_TIMEOUT,		/* session.timeout: 421 4.4.2 */
 	REASON_SESSION_ABANDONED,	/* session.abandoned: permitted, the client left */

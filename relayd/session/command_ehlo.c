@@ -2,6 +2,8 @@
 /* EHLO and HELO (RFC 5321 s.4.1.1.1): who the client says it is. Either starts afresh. */
 #include "session/session_private.h"
 
+#include "session/nat_sketch.h"
+
 static bool
 hello_accept(struct session *session, struct span argument, bool is_esmtp)
 {
@@ -14,8 +16,12 @@ hello_accept(struct session *session, struct span argument, bool is_esmtp)
 	}
 	session_abandon(session, REASON_SESSION_ABANDONED, nothing);
 	session->is_esmtp = is_esmtp;
+	if (session->introduction != NULL && session->introduction->helo.len > 0)
+		hello.name = xclient_span(&session->introduction->helo);
 	session->helo_len = (unsigned char)hello.name.len; /* DOMAIN_MAX at most */
 	memcpy(session->helo, hello.name.ptr, hello.name.len);
+	if (session->server->environment.nat != NULL)
+		nat_sketch_note(session->server->environment.nat, &session->peer.ip, hello.name);
 	return true;
 }
 
@@ -24,7 +30,9 @@ command_ehlo(struct session *session, struct span argument)
 {
 	if (!hello_accept(session, argument, true))
 		return false;
-	session_send(session, session->server->texts[session->connector].hello[session->tls != NULL]);
+	const struct connector_texts *texts = &session->server->texts[session->connector];
+
+	session_send(session, xclient_offer(session, texts->hello[session->tls != NULL]));
 	return true;
 }
 

@@ -14,8 +14,11 @@ relayd_libsession_a_SOURCES = \
 	%D%/command_starttls.c \
 	%D%/command_table.c \
 	%D%/command_vrfy.c \
+	%D%/command_xclient.c \
 	%D%/connection_limits.c %D%/connection_limits.h \
 	%D%/content.c \
+	%D%/nat_sketch.c %D%/nat_sketch.h \
+	%D%/proxy.c \
 	%D%/session.c \
 	%D%/session.h \
 	%D%/session_private.h \

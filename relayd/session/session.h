@@ -21,6 +21,7 @@ struct session_server;
 struct connection_limits; /* session/connection_limits.h */
 struct quota;		  /* policy/quota.h */
 struct shared_quota;	  /* session/shared_quota.h */
+struct nat_sketch;	  /* session/nat_sketch.h */
 
 enum bare_newline {
 	BARE_NEWLINE_REFUSE,	/* 550 5.6.11 after the end of data */
@@ -99,6 +100,7 @@ struct session_environment {
 	struct quota *quota;	     /* shared by all workers; NULL: limits cannot be counted */
 	struct shared_quota *shared; /* counts for several gateways; NULL: none */
 	bool is_quota_closed;	     /* while that is away, limits defer */
+	struct nat_sketch *nat;			   /* this worker's; NULL: none */
 	_Atomic uint64_t *session_serial;	   /* shared by all workers; base/id.h */
 	struct session_next next;
 };
@@ -113,8 +115,9 @@ struct session_server *session_server_new(const struct session_environment *envi
 void session_server_free(struct session_server **server);
 
 /*
- * Serve a connected non-blocking socket (takes it). The connector is chosen here; no
- * connector, or too many connections: 421, recorded, closed.
+ * Serve a connected non-blocking socket (takes it). From a host that some connector there
+ * names in proxy-protocol a PROXY header must come first, and the client is whom it tells.
+ * Then the connector is chosen; none, or too many connections: 421, recorded, closed.
  */
 void session_server_take(struct session_server *server, int fd,
 			 const struct ip_endpoint *peer, const struct ip_endpoint *local);
@@ -125,7 +128,7 @@ void session_server_take(struct session_server *server, int fd,
  */
 void session_server_drain(struct session_server *server, bool at_once);
 
-/* Open sessions, and closed ones whose message is being committed. */
+/* Open sessions, those to come, and closed ones whose message is being committed. */
 size_t session_server_count(const struct session_server *server);
 
 #endif

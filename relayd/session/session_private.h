@@ -19,6 +19,7 @@
 #include "smtp/data_stream.h"
 #include "smtp/header_block.h"
 #include "smtp/reply.h"
+#include "smtp/xclient.h"
 
 #define SESSION_INPUT_MAX   COMMAND_LINE_MAX
 #define SESSION_OUTPUT_MAX  65536 /* octets of replies that a client may leave untaken */
@@ -142,6 +143,18 @@ struct transaction {
 	struct envelope envelope; /* once it is */
 };
 
+/* What go-betweens said of a client; what they did not say is empty. */
+struct introduction {
+	struct ip_endpoint bound; /* where the connection came in; local is where the client's did */
+	bool has_proxy;
+	bool has_xclient;
+	struct ip_endpoint proxy;   /* that sent a PROXY header with an address in it */
+	struct ip_endpoint xclient; /* the host that said XCLIENT */
+	struct xclient_text name;
+	struct xclient_text helo; /* goes before what EHLO says */
+	struct xclient_text login;
+};
+
 struct session {
 	struct stream stream;
 	struct loop_timer timer;
@@ -155,6 +168,7 @@ struct session {
 	size_t connector;
 	struct ip_endpoint peer;
 	struct ip_endpoint local;
+	struct introduction *introduction; /* NULL: the client speaks for itself */
 	char id[ID_SESSION_LEN + 1];
 	uint32_t transactions; /* begun so far */
 	uint32_t errors;
@@ -204,6 +218,8 @@ struct session_server {
 	struct list sessions;
 	struct session *spares; /* closed sessions, kept for the next clients */
 	struct list recorded;
+	struct list arrivals; /* connections of proxies, whose header is to come */
+	size_t arrival_count;
 	size_t session_count;
 	size_t spare_count;
 	struct connector_texts *texts; /* of each connector */
@@ -215,6 +231,15 @@ struct session_server {
 	struct tls_failures tls_failures;
 	bool drains_at_once;
 };
+
+/* The login that the session's mail is sent under; empty: nobody logged in. */
+static inline struct span
+session_login(const struct session *session)
+{
+	const struct introduction *told = session->introduction;
+
+	return told == NULL ? (struct span){ NULL, 0 } : xclient_span(&told->login);
+}
 
 /* --- session.c: the connection --- */
 
@@ -317,6 +342,33 @@ void session_record_connect(struct session *session, enum reason reason, struct 
 /* Its stream is closed: give back what it holds, the struct itself included. */
 void session_release(struct session *session);
 
+/*
+ * Serve a client that a PROXY header told of, or (introduction NULL) one that speaks for
+ * itself. Takes the socket and copies the rest.
+ */
+void session_open(struct session_server *server, int fd, const struct ip_endpoint *peer,
+		  const struct ip_endpoint *local, const struct introduction *introduction);
+
+/* Its place among the connections of its connector is free: before the peer changes. */
+void session_uncount(struct session *session);
+
+/* The client is another one from now on: choose the connector anew, and greet it. */
+void session_begin_again(struct session *session);
+
+/* --- proxy.c: connections whose PROXY header is to come --- */
+
+/* Wait for the header; then session_open. Takes the socket. */
+void arrival_begin(struct session_server *server, int fd, const struct ip_endpoint *peer,
+		   const struct ip_endpoint *local);
+
+/* Close them all without a word. */
+void arrivals_end(struct session_server *server);
+
+/* --- command_xclient.c --- */
+
+/* The reply to EHLO with XCLIENT among what is offered, where it is. */
+struct span xclient_offer(struct session *session, struct span hello);
+
 /* --- command_table.c --- */
 
 /* Run one command line, given without CRLF. */
@@ -337,6 +389,7 @@ bool command_expn(struct session *session, struct span argument);
 bool command_help(struct session *session, struct span argument);
 bool command_starttls(struct session *session, struct span argument);
 bool command_auth(struct session *session, struct span argument);
+bool command_xclient(struct session *session, struct span argument);
 
 /* --- transaction.c --- */
 

@@ -11,8 +11,8 @@ struct audit_session
 session_audit(const struct session *session)
 {
 	const struct tls_facts *tls = session_tls(session);
-
-	return (struct audit_session){
+	const struct introduction *told = session->introduction;
+	struct audit_session who = {
 		.id = session->id,
 		.connector = session->settings->name,
 		.client = session->peer,
@@ -24,6 +24,15 @@ session_audit(const struct session *session)
 		.tls_names = tls == NULL ? NULL : tls->identities,
 		.tls_name_count = tls == NULL ? 0 : tls->identity_count,
 	};
+
+	if (told != NULL) {
+		who.proxy = told->proxy;
+		who.xclient = told->xclient;
+		who.ptr = xclient_span(&told->name);
+		who.user = session_login(session);
+		who.mechanism = span_of(who.user.len > 0 ? "XCLIENT" : "");
+	}
+	return who;
 }
 
 /* This turn's replies of the session depend on the audit trail. */

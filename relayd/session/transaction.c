@@ -68,6 +68,7 @@ transaction_facts(struct transaction *t)
 		.is_tls = tls != NULL,
 		.certificates = tls == NULL ? NULL : tls->identities,
 		.certificate_count = tls == NULL ? 0 : tls->identity_count,
+		.user = session_login(t->session),
 		.now_wall_ms = loop_wall_ms(t->server->environment.loop),
 		.sender = &t->sender,
 		.has_quota = transaction_has_quota,

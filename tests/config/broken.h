@@ -559,60 +559,6 @@ static const struct broken {
 		"}\n",
 		"relayd.conf:6: option 'message-rate-limit' of connector \"apps\": 'fast' is "
 		"not a number; write for example 4 or \"unlimited\"\n" },
-	{ "options of a connector of a later release",
-		HOSTNAME
-		ROUTE
-		GRANT
-		"connector \"apps\" {\n"
-		"    bindings = { \"127.0.0.1:2525\" }\n"
-		"    dnsbl = { \"zen.spamhaus.org\" }\n"
-		"    proxy-protocol = { \"10.0.0.5\" }\n"
-		"    xclient = { \"127.0.0.1\" }\n"
-		"    max-logon-failures = 3\n"
-		"}\n",
-		"relayd.conf:6: option 'dnsbl' of connector \"apps\": not available "
-		"in this release of relayd; remove it\n"
-		"relayd.conf:7: option 'proxy-protocol' of connector \"apps\": not "
-		"available in this release of relayd; remove it\n"
-		"relayd.conf:8: option 'xclient' of connector \"apps\": not "
-		"available in this release of relayd; remove it\n"
-		"relayd.conf:9: option 'max-logon-failures' of connector \"apps\": "
-		"not available in this release of relayd; remove it\n" },
-	{ "values of a connector of a later release",
-		HOSTNAME
-		ROUTE
-		GRANT
-		"connector \"apps\" {\n"
-		"    bindings = { \"127.0.0.1:2525\" }\n"
-		"    auth-mechanisms = { \"PLAIN\",\n"
-		"        \"SCRAM-SHA-256\" }\n"
-		"    auth-without-tls = true\n"
-		"}\n",
-		"relayd.conf:6: option 'auth-mechanisms' of connector \"apps\": "
-		"'PLAIN' is not available in this release of relayd; remove it\n"
-		"relayd.conf:7: option 'auth-mechanisms' of connector \"apps\": "
-		"'SCRAM-SHA-256' is not available in this release of relayd; "
-		"remove it\n"
-		"relayd.conf:8: option 'auth-without-tls' of connector \"apps\": "
-		"'true' is not available in this release of relayd; write \"false\"\n" },
-	{ "options of a grant of a later release",
-		HOSTNAME
-		CONNECTOR
-		ROUTE
-		"grant \"billing\" {\n"
-		"    networks = { \"10.0.0.0/8\" }\n"
-		"    senders = { \"@example.com\" }\n"
-		"    recipients = { \"*\" }\n"
-		"    users = { \"billing\" }\n"
-		"    require = { \"spf\" }\n"
-		"    rewrite-sender = \"a@example.com\"\n"
-		"}\n",
-		"relayd.conf:8: option 'users' of grant \"billing\": not available "
-		"in this release of relayd; remove it\n"
-		"relayd.conf:9: option 'require' of grant \"billing\": not "
-		"available in this release of relayd; remove it\n"
-		"relayd.conf:10: option 'rewrite-sender' of grant \"billing\": not "
-		"available in this release of relayd; remove it\n" },
 	{ "limits that are none",
 		HOSTNAME
 		CONNECTOR
@@ -635,36 +581,66 @@ static const struct broken {
 		"address\"\n"
 		"relayd.conf:10: option 'limits' of grant \"billing\": '700 messages/hour' "
 		"limits the same as one before it; remove one\n" },
-	{ "options of a route of a later release",
+	{ "go-betweens that are no addresses",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    proxy-protocol = { \"haproxy.example.com\", \"10.0.0.0/33\" }\n"
+		"    xclient = { \"table:fronts\" }\n"
+		"}\n",
+		"relayd.conf:6: option 'proxy-protocol' of connector \"apps\": "
+		"'haproxy.example.com' is not an address, prefix or range; write for "
+		"example \"10.0.0.0/8\", \"10.21.5.1-10.21.5.40\" or \"table:NAME\"\n"
+		"relayd.conf:6: option 'proxy-protocol' of connector \"apps\": "
+		"'10.0.0.0/33' is not an address, prefix or range; write for "
+		"example \"10.0.0.0/8\", \"10.21.5.1-10.21.5.40\" or \"table:NAME\"\n"
+		"relayd.conf:7: option 'xclient' of connector \"apps\": 'table:fronts' "
+		"names a table that does not exist; add table \"NAME\" { type = ... "
+		"file = ... }\n" },
+	{ "options of a connector of a later release",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    dnsbl = { \"zen.spamhaus.org\" }\n"
+		"    max-logon-failures = 3\n"
+		"}\n",
+		"relayd.conf:6: option 'dnsbl' of connector \"apps\": not available "
+		"in this release of relayd; remove it\n"
+		"relayd.conf:7: option 'max-logon-failures' of connector \"apps\": "
+		"not available in this release of relayd; remove it\n" },
+	{ "values of a connector of a later release",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    auth-mechanisms = { \"PLAIN\",\n"
+		"        \"SCRAM-SHA-256\" }\n"
+		"    auth-without-tls = true\n"
+		"}\n",
+		"relayd.conf:6: option 'auth-mechanisms' of connector \"apps\": "
+		"'PLAIN' is not available in this release of relayd; remove it\n"
+		"relayd.conf:7: option 'auth-mechanisms' of connector \"apps\": "
+		"'SCRAM-SHA-256' is not available in this release of relayd; "
+		"remove it\n"
+		"relayd.conf:8: option 'auth-without-tls' of connector \"apps\": "
+		"'true' is not available in this release of relayd; write \"false\"\n" },
+	{ "an option of a grant of a later release",
 		HOSTNAME
 		CONNECTOR
 		ROUTE
-		GRANT
-		"route \"other\" {\n"
-		"    next-hops = { \"mx\" }\n"
-		"    tls = \"dane\"\n"
-		"    cut-through = true\n"
-		"    auth {\n"
-		"        mechanism = \"XOAUTH2\"\n"
-		"        user = \"x\"\n"
-		"        token-endpoint = \"https://login.example.com/\"\n"
-		"    }\n"
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    require = { \"spf\" }\n"
 		"}\n",
-		"relayd.conf:6: option 'next-hops' of route \"other\": 'mx' is not "
-		"available in this release of relayd; name a host\n"
-		"relayd.conf:7: option 'tls' of route \"other\": 'dane' is not "
-		"available in this release of relayd; write \"none\" or "
-		"\"opportunistic\" or \"required\" or \"verify\"\n"
-		"relayd.conf:8: option 'cut-through' of route \"other\": not "
-		"available in this release of relayd; remove it\n"
-		"relayd.conf:9: auth of route \"other\" has no password-file; write for "
-		"example password-file = \"/etc/relayd/password\"\n"
-		"relayd.conf:10: option 'mechanism' of auth of route \"other\": "
-		"'XOAUTH2' is not available in this release of relayd; write "
-		"\"SCRAM-SHA-256\" or \"SCRAM-SHA-1\" or \"CRAM-MD5\" or \"PLAIN\" or "
-		"\"LOGIN\"\n"
-		"relayd.conf:12: option 'token-endpoint' of auth: not available in this "
-		"release of relayd; remove it\n" },
+		"relayd.conf:8: option 'require' of grant \"billing\": not "
+		"available in this release of relayd; remove it\n" },
 	{ "TLS and login of a route that make no sense",
 		HOSTNAME
 		CONNECTOR

@@ -7,6 +7,8 @@ SYSTEM_TESTS += \
 	tests/dialogs/main_job_test.py \
 	tests/dialogs/oauth_test.py \
 	tests/dialogs/pickup_test.py \
+	tests/dialogs/postfix_differential_test.py \
+	tests/dialogs/proxy_test.py \
 	tests/dialogs/quickstart_test.py \
 	tests/dialogs/supervisor_test.py \
 	tests/dialogs/tls_test.py \

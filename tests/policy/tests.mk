@@ -2,6 +2,7 @@
 if HAVE_CHECK
 policy_tests = \
 	tests/policy/compile_test \
+	tests/policy/connector_test \
 	tests/policy/decide_test \
 	tests/policy/network_test \
 	tests/policy/pattern_test \
@@ -16,6 +17,9 @@ policy_test_ldadd = relayd/libpolicy.a relayd/libsmtp.a relayd/libbase.a $(IDN_L
 tests_policy_compile_test_SOURCES = %D%/compile_test.c %D%/policy_fixture.h
 tests_policy_compile_test_CFLAGS = $(policy_test_cflags)
 tests_policy_compile_test_LDADD = $(policy_test_ldadd)
+tests_policy_connector_test_SOURCES = %D%/connector_test.c %D%/policy_fixture.h
+tests_policy_connector_test_CFLAGS = $(policy_test_cflags)
+tests_policy_connector_test_LDADD = $(policy_test_ldadd)
 tests_policy_decide_test_SOURCES = %D%/decide_test.c %D%/policy_fixture.h
 tests_policy_decide_test_CFLAGS = $(policy_test_cflags)
 tests_policy_decide_test_LDADD = $(policy_test_ldadd)

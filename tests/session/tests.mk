@@ -15,6 +15,7 @@ tests_session_session_test_SOURCES = \
 	%D%/endurance_test.c \
 	%D%/fake_spool.c %D%/fake_spool.h \
 	%D%/fixture.c %D%/fixture.h \
+	%D%/nat_sketch_test.c \
 	%D%/order_test.c \
 	%D%/record_test.c \
 	%D%/session_test.c %D%/session_test.h \
