@@ -28,6 +28,20 @@ evidence_read(const struct section *section)
 	return wanted;
 }
 
+/* Is there a limit of the same already, whatever its count? Both would count as one. */
+static bool
+limit_is_double(const struct limit_source *limits, size_t count)
+{
+	const struct limit_source *last = &limits[count];
+
+	for (size_t i = 0; i < count; i++) {
+		if (limits[i].unit == last->unit && limits[i].key == last->key &&
+		    limits[i].window_s == last->window_s)
+			return true;
+	}
+	return false;
+}
+
 static void
 limits_read(const struct section *section, struct grant_source *grant)
 {
@@ -37,12 +51,15 @@ limits_read(const struct section *section, struct grant_source *grant)
 	struct value value;
 
 	for (size_t i = 0; section_value_at(section, "limits", i, &value); i++) {
-		if (limit_parse(value.text, &limits[grant->limit_count]) == PARSE_OK)
-			grant->limit_count++;
-		else
+		if (limit_parse(value.text, &limits[grant->limit_count]) != PARSE_OK)
 			value_complain(&value, "is not a limit; write for example \"600 "
-					       "messages/hour\", \"5000 recipients/day\" "
-					       "or \"2GB octets/day\"");
+					       "messages/hour\", \"5000 recipients/day per "
+					       "sender\", \"2GB bytes/day\" or "
+					       "\"20 sessions per address\"");
+		else if (limit_is_double(limits, grant->limit_count))
+			value_complain(&value, "limits the same as one before it; remove one");
+		else
+			grant->limit_count++;
 	}
 	grant->limits = limits;
 }

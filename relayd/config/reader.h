@@ -151,6 +151,7 @@ const char *name_guess(const struct value *value, const struct span *first_name,
 
 void globals_read(struct reader *reader);
 void replies_read(struct reader *reader);
+void shared_read(struct reader *reader);
 void accepted_domains_read(struct reader *reader);
 void tables_read(struct reader *reader);
 void sasl_read(struct reader *reader);

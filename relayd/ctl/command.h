@@ -53,6 +53,7 @@ extern const struct command command_queue_retry;
 extern const struct command command_queue_hold;
 extern const struct command command_queue_release;
 extern const struct command command_queue_remove;
+extern const struct command command_limits;
 extern const struct command command_reload;
 extern const struct command command_reason;
 extern const struct command command_rights;

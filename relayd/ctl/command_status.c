@@ -358,6 +358,9 @@ status_print(const json_t *answer)
 	next_hops_print(json_object_get(answer, "routes"));
 	rates_print(json_object_get(answer, "grants"), "GRANT");
 	rates_print(json_object_get(answer, "sender_domains"), "SENDER DOMAIN");
+	if (json_array_size(json_object_get(answer, "limits")) > 0)
+		(void)putchar('\n');
+	limits_print(json_object_get(answer, "limits"));
 	spool_print(json_object_get(answer, "spool"));
 	certificates_print(json_object_get(answer, "certificates"));
 	hidden_clients_print(json_object_get(answer, "hidden_clients"));

@@ -25,6 +25,9 @@ uint64_t member_number(const json_t *object, const char *key);
 /* One line of an answer's text, made safe to show. */
 void line_put(struct buffer *text, const char *prefix, struct span line);
 
+/* What is used of the limits, a row each; nothing when there are none. */
+void limits_print(const json_t *limits);
+
 /* The answer's "errors", a line each, on standard error. */
 void answer_errors_say(const json_t *answer);
 

@@ -6,6 +6,7 @@ relayd_libctl_a_SOURCES = \
 	%D%/command_audit_list.c \
 	%D%/command_explain.c \
 	%D%/command_queue_act.c \
+	%D%/command_limits.c \
 	%D%/command_queue_list.c \
 	%D%/command_queue_show.c \
 	%D%/command_reason.c \

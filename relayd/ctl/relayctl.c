@@ -11,7 +11,7 @@
 
 static const struct command *const commands[] = {
 	&command_status, &command_explain,    &command_why,    &command_audit_list,
-	&command_reason, &command_queue_list, &command_reload, &command_rights,
+	&command_reason, &command_limits, &command_queue_list, &command_reload, &command_rights,
 	&command_queue_show, &command_queue_retry, &command_queue_hold,
 	&command_queue_release, &command_queue_remove,
 	&command_user_add, &command_user_passwd, &command_user_disable,

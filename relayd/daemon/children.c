@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "net/listener.h"
+#include "policy/quota.h"
 #include "session/connection_limits.h"
 
 #include <assert.h>
@@ -169,6 +170,7 @@ child_become_worker(struct supervisor *supervisor, const struct child *child, in
 		.log = &log,
 		.shared = supervisor->shared,
 		.limits = supervisor->limits,
+		.quota = supervisor->quota,
 		.tls = child->generation->tls,
 		.figures = child->figures,
 		.upstream = child->generation->upstream,
@@ -341,6 +343,7 @@ children_reap(struct supervisor *supervisor)
 			continue;
 		child_end_log(supervisor, child, status);
 		connection_limits_slot_clear(supervisor->limits, child->slot);
+		quota_slot_clear(supervisor->quota, child->slot);
 		share_set_clear(&supervisor->shares, child->slot);
 		past_add(supervisor, child);
 		list_remove(&child->link);

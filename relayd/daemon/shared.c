@@ -4,9 +4,11 @@
 #include "daemon/shared.h"
 
 #include "base/id.h"
+#include "policy/quota.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 static void *
@@ -74,6 +76,21 @@ shared_free(struct shared **shared)
 	if (*shared != NULL)
 		(void)munmap(*shared, sizeof(**shared));
 	*shared = NULL;
+}
+
+struct quota *
+shared_quota_memory_new(unsigned slots, struct fault *fault)
+{
+	void *memory = mapping_new(quota_octets(slots), fault);
+	uint64_t seed;
+
+	if (memory == NULL)
+		return NULL;
+	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed)) {
+		fault_set(fault, "getrandom");
+		return NULL;
+	}
+	return quota_init(memory, slots, seed);
 }
 
 struct worker_figures *

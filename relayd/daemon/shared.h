@@ -39,6 +39,12 @@ struct worker_figures {
 struct shared *shared_new(const char *state_directory, int64_t wall_ms, struct fault *fault);
 void shared_free(struct shared **shared);
 
+/*
+ * The counts of the grants' limits, for so many worker slots; they last as long as the daemon.
+ * NULL and *fault when there is no memory. Ends with the process.
+ */
+struct quota *shared_quota_memory_new(unsigned slots, struct fault *fault);
+
 struct worker_figures *worker_figures_new(size_t connectors, size_t routes, size_t grants,
 					  struct fault *fault);
 void worker_figures_free(struct worker_figures **figures);

@@ -491,6 +491,7 @@ status_write(const struct supervisor *supervisor, struct buffer *out)
 		spool_write(sum, &j);
 		worker_figures_free(&sum);
 	}
+	status_limits_write(supervisor, &j);
 	certificates_write(supervisor->current->tls, clock_wall_ms(), &j);
 	nat_write(supervisor, &j);
 	json_array_begin(&j, "warnings");

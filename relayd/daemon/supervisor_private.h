@@ -96,6 +96,7 @@ struct supervisor {
 	struct connection_limits *limits;
 	struct auth_failures *auth_failures;
 	unsigned char *auth_secret; /* AUTH_SECRET_OCTETS */
+	struct quota *quota; /* what is used of the grants' limits */
 	struct tls_ticket_keys *ticket_keys; /* for all workers, across reloads */
 	struct share_set shares;
 	struct list generations; /* the last one is current, or wants to be */
@@ -259,6 +260,9 @@ void orders_drop(struct supervisor *supervisor);
 /* One line of JSON, without the newline. */
 void status_write(const struct supervisor *supervisor, struct buffer *out);
 
+/* The member "limits": what is used of them now. status_limits.c */
+struct json;
+void status_limits_write(const struct supervisor *supervisor, struct json *json);
 /* Clients that a NAT seems to hide, over all workers; how many. */
 size_t nat_hints_collect(const struct supervisor *supervisor, struct nat_hint out[NAT_HOSTS]);
 /* ---- status_rates.c ---- */

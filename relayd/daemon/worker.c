@@ -12,6 +12,8 @@
 #include "daemon/sandbox.h"
 #include "delivery/upstream.h"
 #include "net/listener.h"
+#include "policy/quota.h"
+#include "session/shared_quota.h"
 #include "spool/disk_faulty.h"
 
 #include <errno.h>
@@ -40,6 +42,7 @@ struct worker {
 	struct login_client *login; /* NULL: no route logs in */
 	struct delivery *delivery;
 	struct auth_pool *auth;
+	struct shared_quota *shared_quota; /* NULL: limits are counted here alone */
 	struct session_server *server;
 	struct worker_listener *listeners;
 #ifdef FAULT_INJECTION
@@ -403,6 +406,44 @@ auth_start_pool(struct worker *worker, struct fault *fault)
 	return worker->auth != NULL;
 }
 
+/* All workers see it; the first one says it. */
+static void
+redis_changed(void *context, bool is_away, const char *why)
+{
+	struct worker *worker = context;
+	const struct shared_settings *shared = &worker->settings->shared;
+	const char *meanwhile = shared->is_closed_when_away ?
+				    "limits defer until it is back" :
+				    "limits are counted by this gateway alone";
+	struct buffer text;
+
+	if (!quota_note_away(worker->start->quota, is_away))
+		return;
+	buffer_init(&text, 1024);
+	(void)buffer_printf(&text, "Redis at " SPAN_FMT " port %u is %s",
+			    SPAN_ARG(shared->redis.host), (unsigned)shared->redis.port,
+			    is_away ? "away: " : "back: limits are counted there");
+	if (is_away)
+		(void)buffer_printf(&text, "%s; %s", why, meanwhile);
+	if (is_away)
+		log_warn(worker->log, "%s", buffer_text(&text));
+	else
+		log_info(worker->log, "%s", buffer_text(&text));
+	audit_daemon(worker->audit, "shared", loop_wall_ms(worker->loop), !is_away,
+		     buffer_span(&text));
+	buffer_reset(&text);
+}
+
+static void
+shared_quota_start(struct worker *worker)
+{
+	const struct shared_settings *shared = &worker->settings->shared;
+
+	if (shared->is_wanted)
+		worker->shared_quota = shared_quota_new(worker->loop, worker->dns,
+							&shared->redis, redis_changed, worker);
+}
+
 static void
 session_start(struct worker *worker)
 {
@@ -418,6 +459,9 @@ session_start(struct worker *worker)
 		.tls = worker->start->tls,
 		.figures = worker->start->figures->connectors,
 		.limits = worker->start->limits,
+		.quota = worker->start->quota,
+		.shared = worker->shared_quota,
+		.is_quota_closed = settings->shared.is_closed_when_away,
 		.slot = worker->start->slot,
 		.nat = &worker->start->figures->nat,
 		.session_serial = &worker->start->shared->session_serial,
@@ -485,6 +529,7 @@ worker_build(struct worker *worker, struct fault *fault)
 	if (!spool_start(worker, fault) || !delivery_start(worker, fault) ||
 	    !auth_start_pool(worker, fault))
 		return false;
+	shared_quota_start(worker);
 	session_start(worker);
 	if (!channel_start(worker, fault) || !listeners_start(worker, fault))
 		return false;
@@ -505,6 +550,7 @@ worker_tear_down(struct worker *worker)
 	if (worker->server != NULL)
 		session_server_free(&worker->server);
 	auth_pool_free(&worker->auth);
+	shared_quota_free(&worker->shared_quota);
 	if (worker->delivery != NULL)
 		delivery_free(&worker->delivery);
 	login_client_free(&worker->login);

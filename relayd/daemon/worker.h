@@ -25,12 +25,13 @@ struct worker_start {
 	const struct log *log;
 	struct shared *shared;
 	struct connection_limits *limits;
+	struct quota *quota;
 	const struct tls_server *tls; /* NULL: no tls section */
 	struct worker_figures *figures;
 	const struct upstream *upstream;
 	struct token_board *tokens;
 	struct route_share *const *shares; /* of the routes */
-	unsigned slot;	      /* in limits, and in the shares */
+	unsigned slot;	      /* in limits, quota and the shares */
 	const int *listeners; /* listening sockets, this worker's alone */
 	size_t listener_count;
 	int channel; /* to the supervisor; daemon/channel.h */

@@ -60,6 +60,7 @@ hash_grant(XXH3_state_t *state, const struct grant_source *g)
 	for (size_t i = 0; i < g->limit_count; i++) {
 		hash_number(state, g->limits[i].count);
 		hash_number(state, g->limits[i].unit);
+		hash_number(state, g->limits[i].key);
 		hash_number(state, g->limits[i].window_s);
 	}
 }

@@ -5,6 +5,7 @@ SYSTEM_TESTS += \
 	tests/dialogs/bounce_test.py \
 	tests/dialogs/clients_test.py \
 	tests/dialogs/dialogs_test.py \
+	tests/dialogs/limits_test.py \
 	tests/dialogs/main_job_test.py \
 	tests/dialogs/oauth_test.py \
 	tests/dialogs/pickup_test.py \

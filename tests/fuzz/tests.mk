@@ -3,7 +3,7 @@
 # (`make fuzzers`); otherwise replay.c feeds them their corpus in `make check`.
 FUZZ_LIBS = relayd/libconfig.a relayd/libdelivery.a relayd/libsession.a relayd/libaudit.a relayd/libauth.a \
 	relayd/libpolicy.a relayd/libspool.a relayd/libnet.a relayd/libsmtp.a relayd/libbase.a \
-	$(CONFUSE_LIBS) $(UNBOUND_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SASL_LIBS) \
+	$(CONFUSE_LIBS) $(UNBOUND_LIBS) $(REDIS_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SASL_LIBS) \
 	$(OPENSSL_LIBS)
 FUZZ_TARGETS =
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)
