@@ -20,6 +20,7 @@ struct audit_record {
 	struct span client_ip, ptr, helo;
 	uint16_t client_port;
 	struct span local;
+	struct span proxy, xclient; /* the go-betweens, if any */
 	struct span tls_version, tls_cipher, tls_client;
 	const struct span *certificates; /* every name of the client's certificate */
 	size_t certificate_count;
@@ -31,6 +32,10 @@ struct audit_record {
 	struct span grant_line; /* "relayd.conf:41" */
 	struct span reply, detail, policy;
 	struct span route, next_hop, peer, result, next;
+	struct span action;   /* of an operator, whose login is not `user` but an account: */
+	struct span operator; /* its name */
+	uint64_t uid;
+	struct span report, report_to; /* of event "bounce" */
 	int64_t queued_ms;
 	uint64_t tries;
 };

@@ -55,13 +55,14 @@ delivery_follows(const struct audit_record *decision, const struct audit_record 
 {
 	return is_event(decision, "attempt") &&
 	       span_equal(audit_id_transaction(decision->id), delivery->id) &&
-	       (decision->to.len == 0 || span_equal_fold(decision->to, delivery->to));
+	       (decision->to.len == 0 || is_event(delivery, "operator") || span_equal_fold(decision->to, delivery->to));
 }
 
 static bool
 deliveries_are_one(const struct audit_record *a, const struct audit_record *b)
 {
-	return span_equal(a->id, b->id) && span_equal_fold(a->to, b->to);
+	return span_equal(a->id, b->id) &&
+	       (span_equal_fold(a->to, b->to) || is_event(b, "operator"));
 }
 
 /* By time, then by the number of the try. */
@@ -243,6 +244,50 @@ verdict_explain(const struct recorded_facts *recorded, const struct story_contex
 	buffer_reset(&text);
 }
 
+static int
+outcome_compare_nearest_first(const void *a, const void *b)
+{
+	const struct grant_outcome *x = a, *y = b;
+
+	if (x->stage != y->stage)
+		return x->stage > y->stage ? -1 : 1;
+	return (x->grant > y->grant) - (x->grant < y->grant);
+}
+
+/* How far it comes with each grant, as relayctl explain tells it. */
+static void
+grants_explain(const struct recorded_facts *recorded, const struct story_context *context,
+	       struct arena *arena, struct story_today *today)
+{
+	const struct policy *policy = context->policy;
+	size_t count = policy_grant_count(policy);
+	struct grant_outcome *outcomes = memory_new_array(count + 1, sizeof(*outcomes));
+	struct buffer text;
+
+	policy_trace(policy, &recorded->facts, recorded->upto, outcomes);
+	qsort(outcomes, count, sizeof(*outcomes), outcome_compare_nearest_first);
+	today->grant_count = count < STORY_GRANTS_MAX ? count : STORY_GRANTS_MAX;
+	today->grants_more = count - today->grant_count;
+	buffer_init(&text, TEXT_OCTETS_MAX);
+	for (size_t i = 0; i < today->grant_count; i++) {
+		const struct grant_outcome *o = &outcomes[i];
+
+		if (o->reason != REASON_NONE)
+			policy_describe(policy, &recorded->facts, o->stage, o->reason, o->grant,
+					&text);
+		today->grants[i] = (struct story_grant){
+			.name = policy_grant(policy, o->grant)->name,
+			.stage = o->stage,
+			.reason = o->reason,
+			.description = text.len == 0 ? (struct span){ NULL, 0 } :
+						       arena_copy(arena, buffer_span(&text)),
+		};
+		buffer_clear(&text);
+	}
+	buffer_reset(&text);
+	free(outcomes);
+}
+
 void
 story_decide_again(const struct story *story, const struct story_context *context,
 		   struct arena *arena, struct story_today *today)
@@ -267,6 +312,8 @@ story_decide_again(const struct story *story, const struct story_context *contex
 	today->is_known = true;
 	today->verdict = policy_decide(context->policy, &recorded.facts, recorded.upto);
 	verdict_explain(&recorded, context, arena, today);
+	if (policy_grant_count(context->policy) > 0)
+		grants_explain(&recorded, context, arena, today);
 }
 
 /* ---- Telling ---- */
@@ -400,6 +447,8 @@ tell_client(struct teller *t, const struct audit_record *record)
 	say_if(t, ", which called itself ", record->helo);
 	say_if(t, ", on connector ", record->connector);
 	say_if(t, " at ", record->local);
+	say_if(t, ", through the proxy ", record->proxy);
+	say_if(t, ", by XCLIENT of ", record->xclient);
 	field_end(t, "Client");
 	if (!is_event(record, "attempt") && record->user.len == 0)
 		return;
@@ -521,6 +570,35 @@ tell_today(struct teller *t, const struct audit_record *record,
 	field_end(t, "Today");
 }
 
+/* Every grant of today and where the attempt stops with it, the nearest first. */
+static void
+tell_grants_today(struct teller *t, const struct story_today *today)
+{
+	if (!today->is_known || today->verdict.kind == VERDICT_RELAYED ||
+	    today->grant_count < 2) /* the one there is was told of */
+		return;
+	for (size_t i = 0; i < today->grant_count; i++) {
+		const struct story_grant *grant = &today->grants[i];
+
+		say_text(t, grant->name);
+		if (grant->stage == STAGE_PERMITTED) {
+			say(t, " would permit it so far");
+		} else {
+			say(t, " stops it at ");
+			say(t, stage_name(grant->stage));
+			say(t, ", ");
+			say(t, reason_token(grant->reason));
+			say_if(t, ": ", grant->description);
+		}
+		field_end(t, i == 0 ? "Grants today" : "");
+	}
+	if (today->grants_more == 0)
+		return;
+	buffer_printf(&t->field, "and %zu more; relayctl explain shows them all",
+		      today->grants_more);
+	field_end(t, "");
+}
+
 /* What to do: the policy's own words where it can be asked, else what the reason means. */
 static void
 tell_remedy(struct teller *t, const struct audit_record *record,
@@ -538,9 +616,46 @@ tell_remedy(struct teller *t, const struct audit_record *record,
 	field_end(t, "Remedy");
 }
 
+/* What somebody did to the message while it was in the queue. */
+static void
+tell_operator(struct teller *t, const struct audit_record *record)
+{
+	say_text(t, record->time);
+	say_if(t, " ", record->action);
+	say_if(t, ", by ", record->operator);
+	buffer_printf(&t->field, "%s(uid %llu)", record->operator.len > 0 ? " " : ", by ",
+		      (unsigned long long)record->uid);
+	field_end(t, "Operator");
+}
+
+/* Who was told, or why nobody was. */
+static void
+tell_bounce(struct teller *t, const struct audit_record *record)
+{
+	say_text(t, record->time);
+	if (span_equal(record->result, span_of("kept"))) {
+		say(t, " nobody can be told that it failed; it is kept as dead");
+	} else if (span_equal(record->result, span_of("unwanted"))) {
+		say(t, " it failed, and the sender had asked not to be told");
+	} else {
+		say_if(t, " reported as ", record->result);
+		say_if(t, " to ", record->report_to);
+		say_if(t, " in message ", record->report);
+	}
+	field_end(t, "Report");
+}
+
 static void
 tell_delivery(struct teller *t, const struct audit_record *record)
 {
+	if (is_event(record, "operator")) {
+		tell_operator(t, record);
+		return;
+	}
+	if (is_event(record, "bounce")) {
+		tell_bounce(t, record);
+		return;
+	}
 	say_text(t, record->time);
 	say_if(t, " ", record->result.len > 0 ? record->result : record->event);
 	if (is_event(record, "expire"))
@@ -601,6 +716,7 @@ story_tell(const struct story *story, const struct story_context *context, struc
 		tell_grant(&t, record, context->policy);
 		story_decide_again(story, context, &arena, &today);
 		tell_today(&t, record, &today, context->policy);
+		tell_grants_today(&t, &today);
 		tell_remedy(&t, record, &today);
 	}
 	tell_deliveries(&t, story);
@@ -624,6 +740,21 @@ today_write_json(const struct story_today *today, const struct policy *policy, s
 	json_bool(j, "same_policy", today->is_same_policy);
 	json_text_if(j, "detail", today->description);
 	json_text_if(j, "remedy", today->remedy);
+	json_array_begin(j, "grants");
+	for (size_t i = 0; i < today->grant_count; i++) {
+		const struct story_grant *grant = &today->grants[i];
+
+		json_object_begin(j, NULL);
+		json_text(j, "grant", grant->name);
+		json_bool(j, "permits", grant->stage == STAGE_PERMITTED);
+		if (grant->stage != STAGE_PERMITTED)
+			json_cstring(j, "stage", stage_name(grant->stage));
+		if (grant->reason != REASON_NONE)
+			json_cstring(j, "reason", reason_token(grant->reason));
+		json_text_if(j, "detail", grant->description);
+		json_object_end(j);
+	}
+	json_array_end(j);
 	json_object_end(j);
 }
 

@@ -37,6 +37,16 @@ struct story_context {
 bool story_find(const char *state_directory, struct span id, struct arena *arena,
 		struct story_list *list, struct audit_tally *tally, struct fault *fault);
 
+#define STORY_GRANTS_MAX 10 /* that are told of */
+
+/* How far the attempt would come with one grant. */
+struct story_grant {
+	struct span name;
+	enum stage stage; /* where it stops, or STAGE_PERMITTED */
+	enum reason reason;
+	struct span description; /* of the condition that fails, or empty */
+};
+
 /* What today's policy makes of a recorded attempt. */
 struct story_today {
 	bool is_known; /* false: there is nothing to decide, or nothing to decide by */
@@ -45,6 +55,9 @@ struct story_today {
 	struct verdict verdict;
 	struct span description; /* of the condition that fails, or empty */
 	struct span remedy;	 /* what would have to be granted, or empty */
+	struct story_grant grants[STORY_GRANTS_MAX]; /* the nearest first */
+	size_t grant_count;
+	size_t grants_more; /* that are not told of */
 };
 void story_decide_again(const struct story *story, const struct story_context *context,
 			struct arena *arena, struct story_today *today);

@@ -40,7 +40,7 @@ struct sasl_engine {
 	sasl_callback_t callbacks[4];
 	sasl_auxprop_plug_t plugin;
 	struct buffer auxprop_plugins; /* the list that the library is told */
-	struct store *store;	       /* NULL: another method than users-file */
+	struct user_store *store;      /* NULL: another method than users-file */
 	struct sasl_dialog *current;   /* whose step is being taken */
 	unsigned mechanisms;
 };
@@ -231,8 +231,8 @@ callback_authorize(sasl_conn_t *conn, void *context, const char *requested,
 static int
 users_check_password(struct sasl_dialog *dialog, struct span login, struct span password)
 {
-	switch (store_check_password(dialog->engine->store, login, password,
-				     clock_monotonic_ms())) {
+	switch (user_store_check_password(dialog->engine->store, login, password,
+					  clock_monotonic_ms())) {
 	case STORE_YES:
 		dialog->is_decoy = false;
 		return SASL_OK;
@@ -341,12 +341,13 @@ static int
 users_lookup(struct sasl_dialog *dialog, const sasl_server_params_t *params,
 	     const struct propval *stored, struct span login)
 {
-	const struct store *store = dialog->engine->store;
+	const struct user_store *store = dialog->engine->store;
 	bool is_scram = mechanism_is_scram(dialog->mechanism) && stored != NULL;
 	struct verifier verifier;
-	enum store_answer answer =
-	    is_scram ? store_verifier(store, login, scram_digest(dialog->mechanism), &verifier) :
-		       store_is_open(store, login);
+	enum user_store_answer answer =
+	    is_scram ? user_store_verifier(store, login, scram_digest(dialog->mechanism),
+					   &verifier) :
+		       user_store_is_open(store, login);
 
 	dialog->is_decoy = answer == STORE_NO;
 	if (answer == STORE_TROUBLE) {
@@ -550,7 +551,7 @@ sasl_engine_new(const struct auth_settings *settings, const struct log *log,
 	(void)buffer_append_text(&engine->auxprop_plugins, PLUGIN_NAME);
 	(void)buffer_text(&engine->auxprop_plugins);
 	if (settings->method == AUTH_METHOD_USERS_FILE)
-		engine->store = store_new(settings, log);
+		engine->store = user_store_new(settings, log);
 	if (settings->keytab != NULL)
 		(void)setenv("KRB5_KTNAME", settings->keytab, 1);
 
@@ -569,7 +570,7 @@ sasl_engine_free(struct sasl_engine **engine)
 	if (*engine == NULL)
 		return;
 	(void)sasl_server_done();
-	store_free(&(*engine)->store);
+	user_store_free(&(*engine)->store);
 	buffer_reset(&(*engine)->auxprop_plugins);
 	memory_wipe(*engine, sizeof(**engine));
 	free(*engine);
@@ -783,7 +784,7 @@ sasl_dialog_step(struct sasl_dialog *dialog, bool has_data, struct span data,
 	if (dialog->conn != NULL && !dialog->is_trouble) {
 		engine->current = dialog;
 		if (engine->store != NULL)
-			store_refresh(engine->store);
+			user_store_refresh(engine->store);
 		result = dialog->mechanism == AUTH_LOGIN ?
 			     login_step(dialog, has_data, data, &out) :
 			     library_step(dialog, has_data, data, &out);

@@ -9,7 +9,7 @@
 
 #define PROOF_LIFE_MS 3600000
 
-struct store {
+struct user_store {
 	const struct auth_settings *settings;
 	const struct log *log;
 	struct users_file *file;
@@ -18,10 +18,10 @@ struct store {
 	unsigned char proof_key[DIGEST_OCTETS_MAX];
 };
 
-struct store *
-store_new(const struct auth_settings *settings, const struct log *log)
+struct user_store *
+user_store_new(const struct auth_settings *settings, const struct log *log)
 {
-	struct store *store = memory_new(sizeof(*store));
+	struct user_store *store = memory_new(sizeof(*store));
 
 	store->settings = settings;
 	store->log = log;
@@ -31,7 +31,7 @@ store_new(const struct auth_settings *settings, const struct log *log)
 }
 
 void
-store_free(struct store **store)
+user_store_free(struct user_store **store)
 {
 	if (*store == NULL)
 		return;
@@ -44,14 +44,14 @@ store_free(struct store **store)
 static void
 complain_of_line(void *context, unsigned line, const char *text)
 {
-	const struct store *store = context;
+	const struct user_store *store = context;
 
 	log_warn(store->log, "%s:%u: %s; nobody can log in by this line",
 		 store->settings->users_file, line, text);
 }
 
 void
-store_refresh(struct store *store)
+user_store_refresh(struct user_store *store)
 {
 	struct fault fault;
 
@@ -64,7 +64,7 @@ store_refresh(struct store *store)
 
 /* The user, when the kind of verifier is there and may be used; else NULL. */
 static struct user *
-user_with(const struct store *store, struct span login, enum digest_kind kind)
+user_with(const struct user_store *store, struct span login, enum digest_kind kind)
 {
 	struct user *user = user_set_find(store->users, login);
 
@@ -72,7 +72,7 @@ user_with(const struct store *store, struct span login, enum digest_kind kind)
 }
 
 static void
-decoy_make(const struct store *store, struct span login, enum digest_kind kind,
+decoy_make(const struct user_store *store, struct span login, enum digest_kind kind,
 	   struct verifier *decoy)
 {
 	struct span secret = { (const char *)store->settings->secret, AUTH_SECRET_OCTETS };
@@ -82,7 +82,7 @@ decoy_make(const struct store *store, struct span login, enum digest_kind kind,
 
 /* HMAC(key of this process, StoredKey || password) */
 static void
-proof_make(const struct store *store, const struct verifier *verifier, struct span password,
+proof_make(const struct user_store *store, const struct verifier *verifier, struct span password,
 	   unsigned char mac[DIGEST_OCTETS_MAX])
 {
 	char text[DIGEST_OCTETS_MAX + PASSWORD_MAX];
@@ -95,8 +95,8 @@ proof_make(const struct store *store, const struct verifier *verifier, struct sp
 	memory_wipe(text, DIGEST_OCTETS_MAX + password.len);
 }
 
-enum store_answer
-store_check_password(struct store *store, struct span login, struct span password,
+enum user_store_answer
+user_store_check_password(struct user_store *store, struct span login, struct span password,
 		     int64_t now_ms)
 {
 	unsigned char mac[DIGEST_OCTETS_MAX];
@@ -127,8 +127,8 @@ store_check_password(struct store *store, struct span login, struct span passwor
 	return is_right ? STORE_YES : STORE_NO;
 }
 
-enum store_answer
-store_is_open(const struct store *store, struct span login)
+enum user_store_answer
+user_store_is_open(const struct user_store *store, struct span login)
 {
 	if (store->users == NULL)
 		return STORE_TROUBLE;
@@ -137,8 +137,8 @@ store_is_open(const struct store *store, struct span login)
 	return user == NULL || !user->is_disabled ? STORE_YES : STORE_NO;
 }
 
-enum store_answer
-store_verifier(const struct store *store, struct span login, enum digest_kind kind,
+enum user_store_answer
+user_store_verifier(const struct user_store *store, struct span login, enum digest_kind kind,
 	       struct verifier *verifier)
 {
 	if (store->users == NULL)

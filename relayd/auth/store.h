@@ -11,16 +11,16 @@
 #include "auth/users_file.h"
 #include "base/log.h"
 
-struct store;
+struct user_store;
 
 /* Borrows settings and log for its life. */
-struct store *store_new(const struct auth_settings *settings, const struct log *log);
-void store_free(struct store **store);
+struct user_store *user_store_new(const struct auth_settings *settings, const struct log *log);
+void user_store_free(struct user_store **store);
 
 /* Notice changes of the file: at the beginning of every exchange. */
-void store_refresh(struct store *store);
+void user_store_refresh(struct user_store *store);
 
-enum store_answer {
+enum user_store_answer {
 	STORE_YES,
 	STORE_NO,
 	STORE_TROUBLE, /* the file cannot be read */
@@ -31,17 +31,17 @@ enum store_answer {
  * costs the full stretching (a millisecond); one that was right within the hour is recognised
  * by a keyed digest (docs/logins.md says why that is safe).
  */
-enum store_answer store_check_password(struct store *store, struct span login,
+enum user_store_answer user_store_check_password(struct user_store *store, struct span login,
 				       struct span password, int64_t now_ms);
 
 /* Has the login been shut out? For mechanisms that prove who it is by other means. */
-enum store_answer store_is_open(const struct store *store, struct span login);
+enum user_store_answer user_store_is_open(const struct user_store *store, struct span login);
 
 /*
  * The verifier for SCRAM: STORE_YES the login's, STORE_NO a decoy. Nothing with
  * STORE_TROUBLE.
  */
-enum store_answer store_verifier(const struct store *store, struct span login,
+enum user_store_answer user_store_verifier(const struct user_store *store, struct span login,
 				 enum digest_kind kind, struct verifier *verifier);
 
 #endif

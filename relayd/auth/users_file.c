@@ -376,6 +376,24 @@ out:
 	return result;
 }
 
+bool
+users_file_make(const char *path, gid_t group, struct fault *fault)
+{
+	int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+
+	if (fd == -1)
+		return errno == EEXIST || fault_setf(fault, "make %s", path);
+	bool is_made = (group == (gid_t)-1 || fchown(fd, (uid_t)-1, group) == 0) &&
+		       fchmod(fd, 0640) == 0;
+
+	if (!is_made) {
+		(void)fault_setf(fault, "let the auth helpers read %s", path);
+		(void)unlink(path);
+	}
+	(void)close(fd);
+	return is_made;
+}
+
 enum user_result
 users_file_change(const char *path, struct span realm, enum user_change kind,
 		  struct span login, const struct verifier *verifiers, size_t verifier_count,

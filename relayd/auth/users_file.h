@@ -20,6 +20,8 @@
 #include "auth/verifier.h"
 #include "base/fault.h"
 
+#include <sys/types.h>
+
 #define USERS_LINE_MAX 2048	   /* octets */
 #define USERS_FILE_MAX (64U << 20) /* octets */
 
@@ -93,6 +95,12 @@ enum user_result {
 	USER_EXISTS,
 	USER_TROUBLE, /* *fault says what */
 };
+
+/*
+ * Make an empty file, readable by that group beside its owner; (gid_t)-1: by the owner's own.
+ * True as well when the file is there already, which is then left as it is.
+ */
+bool users_file_make(const char *path, gid_t group, struct fault *fault) MUST_CHECK;
 
 /*
  * Change one login, by canonical name. Waits for other writers, keeps mode, owner and every

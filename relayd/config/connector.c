@@ -47,21 +47,6 @@ bindings_read(const struct section *section, struct connector_source *connector)
 	connector->binding_count = count;
 }
 
-static bool
-mechanism_check(const struct value *value)
-{
-	static const struct choice mechanisms[] = {
-		{ "PLAIN", 0, NOT_YET },	 { "LOGIN", 1, NOT_YET },
-		{ "SCRAM-SHA-256", 2, NOT_YET }, { "SCRAM-SHA-256-PLUS", 3, NOT_YET },
-		{ "SCRAM-SHA-1", 4, NOT_YET },	 { "SCRAM-SHA-1-PLUS", 5, NOT_YET },
-		{ "EXTERNAL", 6, NOT_YET },	 { "CRAM-MD5", 7, NOT_YET },
-		{ "GSSAPI", 8, NOT_YET },	 { "XOAUTH2", 9, NOT_YET },
-		{ "OAUTHBEARER", 10, NOT_YET },
-	};
-
-	return choice_find(value, mechanisms, ARRAY_LEN(mechanisms)) != -1;
-}
-
 static void
 connector_read(const struct section *section, struct connector_source *connector)
 {
@@ -70,10 +55,6 @@ connector_read(const struct section *section, struct connector_source *connector
 		{ "offered", TLS_OFFERED, IN_THIS_RELEASE },
 		{ "required", TLS_REQUIRED, IN_THIS_RELEASE },
 		{ "implicit", TLS_IMPLICIT, IN_THIS_RELEASE },
-	};
-	static const struct choice without_tls[] = {
-		{ "false", false, IN_THIS_RELEASE },
-		{ "true", true, NOT_YET },
 	};
 
 	connector->name = arena_copy(section->reader->arena, section->item->title);
@@ -85,10 +66,10 @@ connector_read(const struct section *section, struct connector_source *connector
 	section_complain_empty(section, "remote-ip-ranges",
 			       "no client could connect; write for example { "
 			       "\"10.0.0.0/8\" }, or remove the option for any client");
-	connector->can_authenticate =
-	    section_list(section, "auth-mechanisms", mechanism_check).count > 0;
-	(void)section_choice(section, "auth-without-tls", without_tls,
-			     ARRAY_LEN(without_tls), false);
+	connector->go_betweens[GO_BETWEEN_PROXY] =
+	    section_list(section, "proxy-protocol", network_check);
+	connector->go_betweens[GO_BETWEEN_XCLIENT] =
+	    section_list(section, "xclient", network_check);
 	connector->tls = (enum tls_demand)section_choice(
 	    section, "tls", tls_demands, ARRAY_LEN(tls_demands), TLS_NONE);
 	connector->mode = section_mode(section, &connector->monitor_until_ms);
@@ -120,6 +101,8 @@ session_read(const struct section *section, const struct connector_source *conne
 		    section_number(section, "max-connections", 5000, 1, 1000000, true),
 		.connections_per_source_max = section_number(
 		    section, "max-connections-per-source", 20, 1, 1000000, true),
+		.message_rate_max =
+		    section_number(section, "message-rate-limit", 0, 1, 1000000, true),
 		.protocol_errors_max =
 		    section_number(section, "max-protocol-errors", 5, 1, 1000000, true),
 		.hops_max = section_number(section, "max-hop-count", 60, 1, 500, false),
@@ -130,8 +113,13 @@ session_read(const struct section *section, const struct connector_source *conne
 		.connection_ms = section_duration(section, "connection-timeout",
 						  10 * MINUTE_MS, 1, SESSION_TIME_MAX),
 		.hides_client = section_bool(section, "hide-client", false),
+		.auth_without_tls = section_bool(section, "auth-without-tls", false),
+		.logon_failures_max =
+		    section_number(section, "max-logon-failures", 3, 1, 1000000, true),
 	};
 	struct value value;
+
+	mechanisms_read(section, &session);
 
 	if (session.inactivity_ms > session.connection_ms &&
 	    (section_value(section, "inactivity-timeout", &value) ||
@@ -163,12 +151,14 @@ connectors_read(struct reader *reader)
 	for (size_t i = 0; i < count; i++) {
 		connector_read(&sections[i], &connectors[i]);
 		sessions[i] = session_read(&sections[i], &connectors[i]);
+		connectors[i].can_authenticate = sessions[i].auth_count > 0;
 	}
 	if (count == 0 && !section_has_refused(&reader->root, "connector"))
 		section_complain(&reader->root, "there is no connector, so nobody could "
 						"connect; write connector \"NAME\" { "
 						"bindings = { \"0.0.0.0:25\" } }");
 	reader->connector_sections = sections;
+	reader->connector_section_count = count;
 	reader->connectors = connectors;
 	reader->sessions = sessions;
 	settings->source.connectors = connectors;

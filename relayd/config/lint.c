@@ -11,6 +11,7 @@
 #include "config/value.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #define EXPIRES_SOON_DAYS   30
 #define RECIPIENTS_RFC	    100 /* RFC 5321 s.4.5.3.1.8 */
@@ -109,12 +110,66 @@ grant_lint(const struct lint *lint, const struct grant_source *grant)
 								    : grant->owner));
 }
 
+static bool
+connector_is_local(const struct connector_source *connector)
+{
+	bool is_local = true;
+
+	for (size_t i = 0; i < connector->binding_count; i++)
+		is_local &= ip_is_loopback(&connector->bindings[i].ip);
+	return is_local;
+}
+
+/* Mechanisms that are listed and will be offered to nobody, or to this machine alone. */
+static void
+mechanisms_lint(const struct lint *lint, const struct connector_source *connector,
+		const struct session_settings *session)
+{
+	bool needs_tls = !session->auth_without_tls && !connector_is_local(connector);
+
+	if (connector->tls != TLS_NONE)
+		return;
+	for (size_t i = 0; i < session->auth_count; i++) {
+		enum auth_mechanism mechanism = session->auth[i];
+		const char *name = auth_mechanism_name(mechanism);
+
+		if (mechanism == AUTH_EXTERNAL || auth_mechanism_is_bound(mechanism))
+			complaint_warn(lint->complaints, connector->file, connector->line,
+				       "connector \"" SPAN_FMT "\" offers %s to nobody: it "
+				       "works under TLS only; see tls",
+				       SPAN_ARG(connector->name), name);
+		else if (needs_tls && auth_mechanism_is_plain_text(mechanism))
+			complaint_warn(lint->complaints, connector->file, connector->line,
+				       "connector \"" SPAN_FMT "\" offers %s to clients of "
+				       "this very machine only: others would send their "
+				       "passwords in clear; see tls and auth-without-tls",
+				       SPAN_ARG(connector->name), name);
+	}
+}
+
+static void
+logins_lint(const struct lint *lint)
+{
+	const struct settings *settings = lint->settings;
+	const struct auth_settings *auth = &settings->auth;
+
+	if (auth->realm[0] != '\0' && settings->auth_mechanisms == 0)
+		complaint_warn(lint->complaints, lint->main, 0,
+			       "section sasl is of no use: no connector has auth-mechanisms");
+	else if (auth->users_file != NULL && access(auth->users_file, F_OK) == -1)
+		complaint_warn(lint->complaints, lint->main, 0,
+			       "there is no users file %s yet, so nobody can log in; "
+			       "\"relayctl user add NAME\" makes it",
+			       auth->users_file);
+}
+
 static void
 connector_lint(const struct lint *lint, const struct connector_source *connector,
 	       const struct session_settings *session)
 {
 	monitor_lint(lint, connector->file, connector->line, "connector", connector->name,
 		     connector->mode, connector->monitor_until_ms);
+	mechanisms_lint(lint, connector, session);
 	if (session->recipients_max < RECIPIENTS_RFC)
 		complaint_warn(lint->complaints, connector->file, connector->line,
 			       "connector \"" SPAN_FMT "\" takes %u recipients a "
@@ -162,6 +217,7 @@ settings_lint(const struct settings *settings, int64_t now_wall_ms,
 		connector_lint(&lint, &source->connectors[i], &settings->connectors[i]);
 	for (size_t i = 0; i < source->grant_count; i++)
 		grant_lint(&lint, &source->grants[i]);
+	logins_lint(&lint);
 	tls_lint(&lint);
 	policy_lint(settings->policy, now_wall_ms, policy_complaint, &lint);
 	complaints_tell(lint.complaints, complain, context);

@@ -44,6 +44,7 @@ struct reader {
 
 	/* the sections that they were read from */
 	struct section *connector_sections; /* one for each, but for the pickup directory's */
+	size_t connector_section_count;
 	struct section *grant_sections;
 	struct section *route_sections;
 };
@@ -137,6 +138,7 @@ bool network_check(const struct value *value);	   /* address, prefix, range, tab
 bool sender_check(const struct value *value);	   /* pattern, table:NAME */
 bool recipient_check(const struct value *value);
 bool user_check(const struct value *value);
+bool sender_map_check(const struct value *value);
 bool certificate_check(const struct value *value);
 bool connector_name_check(const struct value *value);
 bool route_name_check(const struct value *value);
@@ -148,8 +150,12 @@ const char *name_guess(const struct value *value, const struct span *first_name,
 /* ---- Readers of sections; each fills in its part of the settings ---- */
 
 void globals_read(struct reader *reader);
+void replies_read(struct reader *reader);
+void shared_read(struct reader *reader);
 void accepted_domains_read(struct reader *reader);
 void tables_read(struct reader *reader);
+void sasl_read(struct reader *reader);
+void auth_ban_read(struct reader *reader);
 void tls_read(struct reader *reader); /* before the connectors */
 void connectors_read(struct reader *reader);
 /* Of a route, after its next hops and its TLS; and mta-sts { }. */
@@ -170,6 +176,11 @@ void route_upstream_read(const struct section *section, struct route_settings *r
 void routes_check(struct reader *reader);
 void monitor_check(struct reader *reader);
 
+/* Mechanisms that the source of logins cannot serve; users that nobody could prove to be. */
+void auth_check(struct reader *reader);
+
+/* The mechanisms of a connector, in its order of preference. */
+void mechanisms_read(const struct section *section, struct session_settings *session);
 /* The tls section of a connector with this demand; complains where there is none for it. */
 size_t connector_tls_section(const struct section *section, enum tls_demand demand);
 

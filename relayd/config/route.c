@@ -15,7 +15,7 @@ next_hop_check(const struct value *value)
 	if (next_hop_parse(value->text, &next_hop) != PARSE_OK) {
 		value_complain(value, "is not a next hop; write for example "
 				      "\"smtp.example.com:587\", \"192.0.2.1:25\" or "
-				      "\"[2001:db8::1]:25\" or \"mx\"");
+				      "\"[2001:db8::1]:25\"");
 		return false;
 	}
 	return true;

@@ -78,7 +78,7 @@ route_tls_read(const struct section *section, struct route_settings *route)
 
 /* A set of AUTH_BIT, or WITH_TOKEN. */
 static int
-mechanisms_read(const struct section *section)
+route_mechanisms_read(const struct section *section)
 {
 	static const struct choice mechanisms[] = {
 		{ "SCRAM-SHA-256", AUTH_BIT(AUTH_SCRAM_SHA_256), IN_THIS_RELEASE },
@@ -223,7 +223,7 @@ auth_read(const struct section *route_section, struct route_settings *route)
 
 	if (!section_inner(route_section, "auth", &section))
 		return;
-	mechanisms = mechanisms_read(&section);
+	mechanisms = route_mechanisms_read(&section);
 	route->auth.user = user_read(&section);
 	if (mechanisms >= WITH_TOKEN(0)) {
 		route->auth.token_mechanism =

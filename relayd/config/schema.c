@@ -24,6 +24,12 @@ static const struct option_schema sasl_options[] = {
 	{ "method",     OPTION_VALUE, IN_THIS_RELEASE, "\"users-file\"", NULL },
 	{ "users-file", OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/users\"", NULL },
 	{ "realm",      OPTION_VALUE, IN_THIS_RELEASE, "\"example.com\"", NULL },
+	{ "sasldb-path", OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/sasldb2\"", NULL },
+	{ "saslauthd-path", OPTION_VALUE, IN_THIS_RELEASE, "\"/run/saslauthd/mux\"", NULL },
+	{ "plugin",     OPTION_VALUE, IN_THIS_RELEASE, "\"sql\"", NULL },
+	{ "options",    OPTION_LIST,  IN_THIS_RELEASE, "{ \"sql_engine: pgsql\" }", NULL },
+	{ "keytab",     OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/smtp.keytab\"", NULL },
+	{ "scram-from-clear", OPTION_VALUE, IN_THIS_RELEASE, "false", NULL },
 };
 static const struct section_schema sasl_schema = SECTION(sasl_options);
 
@@ -47,15 +53,16 @@ static const struct option_schema connector_options[] = {
 	{ "auth-without-tls",  OPTION_VALUE, IN_THIS_RELEASE, "false", NULL },
 	{ "mode",              OPTION_VALUE, IN_THIS_RELEASE, "\"enforce\"", NULL },
 	{ "monitor-until",     OPTION_VALUE, IN_THIS_RELEASE, "\"2026-12-31\"", NULL },
-	{ "proxy-protocol",    OPTION_LIST,  NOT_YET,         "{ \"10.0.0.5\" }", NULL },
-	{ "xclient",           OPTION_LIST,  NOT_YET,         "{ \"127.0.0.1\" }", NULL },
+	{ "proxy-protocol",    OPTION_LIST,  IN_THIS_RELEASE, "{ \"10.0.0.5\" }", NULL },
+	{ "xclient",           OPTION_LIST,  IN_THIS_RELEASE, "{ \"127.0.0.1\" }", NULL },
 	{ "max-message-size",  OPTION_VALUE, IN_THIS_RELEASE, "\"36MB\"", NULL },
 	{ "max-header-size",   OPTION_VALUE, IN_THIS_RELEASE, "\"256KB\"", NULL },
 	{ "max-recipients-per-message", OPTION_VALUE, IN_THIS_RELEASE, "200", NULL },
 	{ "max-connections",   OPTION_VALUE, IN_THIS_RELEASE, "5000", NULL },
 	{ "max-connections-per-source", OPTION_VALUE, IN_THIS_RELEASE, "20", NULL },
+	{ "message-rate-limit", OPTION_VALUE, IN_THIS_RELEASE, "600", NULL },
 	{ "max-protocol-errors", OPTION_VALUE, IN_THIS_RELEASE, "5", NULL },
-	{ "max-logon-failures", OPTION_VALUE, NOT_YET,        "3", NULL },
+	{ "max-logon-failures", OPTION_VALUE, IN_THIS_RELEASE, "3", NULL },
 	{ "max-hop-count",     OPTION_VALUE, IN_THIS_RELEASE, "60", NULL },
 	{ "tarpit-interval",   OPTION_VALUE, IN_THIS_RELEASE, "\"5s\"", NULL },
 	{ "inactivity-timeout", OPTION_VALUE, IN_THIS_RELEASE, "\"5m\"", NULL },
@@ -72,7 +79,7 @@ static const struct option_schema grant_options[] = {
 	{ "starts",        OPTION_VALUE, IN_THIS_RELEASE, "\"2026-12-01\"", NULL },
 	{ "expires",       OPTION_VALUE, IN_THIS_RELEASE, "\"2027-06-30\"", NULL },
 	{ "connectors",    OPTION_LIST,  IN_THIS_RELEASE, "{ \"internal-apps\" }", NULL },
-	{ "users",         OPTION_LIST,  NOT_YET,         "{ \"billing\" }", NULL },
+	{ "users",         OPTION_LIST,  IN_THIS_RELEASE, "{ \"billing\" }", NULL },
 	{ "networks",      OPTION_LIST,  IN_THIS_RELEASE, "{ \"10.20.1.0/24\" }", NULL },
 	{ "certificates",  OPTION_LIST,  IN_THIS_RELEASE, "{ \"dns:billing.example.com\" }", NULL },
 	{ "require-tls",   OPTION_VALUE, IN_THIS_RELEASE, "true", NULL },
@@ -83,9 +90,11 @@ static const struct option_schema grant_options[] = {
 	{ "except-senders", OPTION_LIST, IN_THIS_RELEASE, "{ \"root@example.com\" }", NULL },
 	{ "except-recipients", OPTION_LIST, IN_THIS_RELEASE, "{ \"@example.net\" }", NULL },
 	{ "require",       OPTION_LIST,  NOT_YET,         "{ \"spf\", \"dkim\" }", NULL },
-	{ "limits",        OPTION_LIST,  NOT_YET,         "{ \"600 messages/hour\" }", NULL },
+	{ "limits",        OPTION_LIST,  IN_THIS_RELEASE, "{ \"600 messages/hour\" }", NULL },
 	{ "route",         OPTION_VALUE, IN_THIS_RELEASE, "\"microsoft365\"", NULL },
-	{ "rewrite-sender", OPTION_VALUE, NOT_YET,        "\"noreply@example.com\"", NULL },
+	{ "rewrite-sender", OPTION_VALUE, IN_THIS_RELEASE, "\"noreply@example.com\"", NULL },
+	{ "sender-map",    OPTION_LIST,  IN_THIS_RELEASE, "{ \"root@localhost = ops@example.com\" }", NULL },
+	{ "bounce-to",     OPTION_VALUE, IN_THIS_RELEASE, "\"ops@example.com\"", NULL },
 	{ "mode",          OPTION_VALUE, IN_THIS_RELEASE, "\"enforce\"", NULL },
 	{ "monitor-until", OPTION_VALUE, IN_THIS_RELEASE, "\"2026-12-31\"", NULL },
 	{ "open-relay",    OPTION_VALUE, IN_THIS_RELEASE, "\"I know\"", NULL },
@@ -144,8 +153,9 @@ static const struct section_schema pickup_schema = SECTION(pickup_options);
 static const struct option_schema queue_options[] = {
 	{ "retry",       OPTION_LIST,  IN_THIS_RELEASE, "{ \"1m\", \"5m\", \"15m\", \"30m\", \"1h\" }", NULL },
 	{ "expires",     OPTION_VALUE, IN_THIS_RELEASE, "\"5d\"", NULL },
-	{ "warn-after",  OPTION_VALUE, NOT_YET,         "\"4h\"", NULL },
-	{ "bounce-from", OPTION_VALUE, NOT_YET,         "\"postmaster@example.com\"", NULL },
+	{ "warn-after",  OPTION_VALUE, IN_THIS_RELEASE, "\"4h\"", NULL },
+	{ "bounce-from", OPTION_VALUE, IN_THIS_RELEASE, "\"postmaster@example.com\"", NULL },
+	{ "undeliverable", OPTION_VALUE, IN_THIS_RELEASE, "\"postmaster\"", NULL },
 };
 static const struct section_schema queue_schema = SECTION(queue_options);
 
@@ -177,8 +187,17 @@ static const struct section_schema metrics_schema = SECTION(metrics_options);
 
 static const struct option_schema shared_options[] = {
 	{ "redis", OPTION_VALUE, IN_THIS_RELEASE, "\"redis://127.0.0.1:6379/0\"", NULL },
+	{ "password-file", OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/redis-password\"", NULL },
+	{ "when-away", OPTION_VALUE, IN_THIS_RELEASE, "\"open\"", NULL },
 };
 static const struct section_schema shared_schema = SECTION(shared_options);
+
+static const struct option_schema reply_options[] = {
+	{ "text",     OPTION_VALUE, IN_THIS_RELEASE, "\"Ask it@example.com for a grant\"", NULL },
+	{ "code",     OPTION_VALUE, IN_THIS_RELEASE, "550", NULL },
+	{ "enhanced", OPTION_VALUE, IN_THIS_RELEASE, "\"5.7.1\"", NULL },
+};
+static const struct section_schema reply_schema = SECTION(reply_options);
 
 static const struct option_schema root_options[] = {
 	{ "hostname",        OPTION_VALUE, IN_THIS_RELEASE, "\"relay.example.com\"", NULL },
@@ -187,20 +206,21 @@ static const struct option_schema root_options[] = {
 	{ "user",            OPTION_VALUE, IN_THIS_RELEASE, "\"_relayd\"", NULL },
 	{ "reply-style",     OPTION_VALUE, IN_THIS_RELEASE, "\"relayd\"", NULL },
 	{ "tls",             OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &tls_schema },
-	{ "sasl",            OPTION_SECTION,        NOT_YET,         NULL, &sasl_schema },
+	{ "reply",           OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &reply_schema },
+	{ "sasl",            OPTION_SECTION,        IN_THIS_RELEASE,        NULL, &sasl_schema },
 	{ "accepted-domain", OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &accepted_domain_schema },
 	{ "table",           OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &table_schema },
 	{ "connector",       OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &connector_schema },
 	{ "grant",           OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &grant_schema },
 	{ "route",           OPTION_TITLED_SECTION, IN_THIS_RELEASE, NULL, &route_schema },
-	{ "auth-ban",        OPTION_SECTION,        NOT_YET,         NULL, &auth_ban_schema },
+	{ "auth-ban",        OPTION_SECTION,        IN_THIS_RELEASE, NULL, &auth_ban_schema },
 	{ "pickup",          OPTION_SECTION,        IN_THIS_RELEASE,        NULL, &pickup_schema },
 	{ "queue",           OPTION_SECTION,        IN_THIS_RELEASE, NULL, &queue_schema },
 	{ "audit",           OPTION_SECTION,        IN_THIS_RELEASE, NULL, &audit_schema },
 	{ "dns",             OPTION_SECTION,        IN_THIS_RELEASE, NULL, &dns_schema },
 	{ "mta-sts",         OPTION_SECTION,        IN_THIS_RELEASE, NULL, &sts_schema },
 	{ "metrics",         OPTION_SECTION,        NOT_YET,         NULL, &metrics_schema },
-	{ "shared",          OPTION_SECTION,        NOT_YET,         NULL, &shared_schema },
+	{ "shared",          OPTION_SECTION,        IN_THIS_RELEASE, NULL, &shared_schema },
 };
 const struct section_schema schema_root = SECTION(root_options);
 /* clang-format on */

@@ -59,8 +59,12 @@ settings_fill(struct reader *reader)
 	struct settings *settings = reader->settings;
 
 	globals_read(reader);
+	replies_read(reader);
+	shared_read(reader);
 	accepted_domains_read(reader);
 	tables_read(reader);
+	sasl_read(reader);
+	auth_ban_read(reader);
 	tls_read(reader);
 	connectors_read(reader);
 	pickup_read(reader);
@@ -68,6 +72,7 @@ settings_fill(struct reader *reader)
 	grants_read(reader);
 	if (reader->complaints->error_count > 0)
 		return; /* what follows compares the parts with one another */
+	auth_check(reader);
 	routes_check(reader);
 	monitor_check(reader);
 	certificates_ask(reader);

@@ -6,13 +6,22 @@
 #ifndef RELAYD_CONFIG_SETTINGS_H
 #define RELAYD_CONFIG_SETTINGS_H
 
+#include "auth/failures.h"
 #include "auth/settings.h"
 #include "delivery/delivery.h"
+#include "net/redis.h"
 #include "policy/policy.h"
 #include "session/session.h"
 
 #define CONFIG_PATH_DEFAULT "/etc/relayd/relayd.conf"
 #define WORKERS_MAX	    128
+
+/* shared { }: where limits are counted for several gateways. */
+struct shared_settings {
+	bool is_wanted;
+	bool is_closed_when_away; /* limits then defer; else they count here alone */
+	struct redis_settings redis;
+};
 
 /* pickup { } */
 struct pickup_settings {
@@ -33,7 +42,7 @@ struct settings {
 	const char *state_directory;
 	unsigned workers;     /* resolved: at least 1 */
 	const char *user;     /* account to run as when started as root */
-	enum reply_style style;
+	struct reply_wording wording;
 	struct policy_source source; /* what the policy was compiled from */
 	struct policy *policy;
 	struct session_settings *connectors; /* source.connector_count */
@@ -44,7 +53,10 @@ struct settings {
 	struct queue_settings queue;
 	struct dns_settings dns;
 	struct sts_settings sts;
-	struct auth_settings auth; /* sasl { } */
+	struct auth_settings auth; /* sasl { }; without one no users file, and "" for a realm */
+	struct auth_ban_settings auth_ban;
+	unsigned auth_mechanisms; /* AUTH_BITs that some connector offers; 0: no AUTH */
+	struct shared_settings shared;
 	struct pickup_settings pickup;
 	int64_t audit_keep_ms; /* 0: for ever */
 };

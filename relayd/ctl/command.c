@@ -251,12 +251,16 @@ output_put(struct buffer *text)
 }
 
 void
-reason_reply_append(struct buffer *out, enum reason reason, enum reply_style style)
+reply_line_append(struct buffer *out, const struct reason_reply *reply)
 {
-	const struct reason_reply *reply = reason_reply_get(reason, style);
-
 	if (reply != NULL && reply->code != 0)
 		buffer_printf(out, "%u %u.%u.%u %s", (unsigned)reply->code,
 			      (unsigned)reply->enhanced[0], (unsigned)reply->enhanced[1],
 			      (unsigned)reply->enhanced[2], reply->text);
+}
+
+void
+reason_reply_append(struct buffer *out, enum reason reason, enum reply_style style)
+{
+	reply_line_append(out, reason_reply_get(reason, style));
 }

@@ -48,8 +48,15 @@ extern const struct command command_explain;
 extern const struct command command_why;
 extern const struct command command_audit_list;
 extern const struct command command_queue_list;
+extern const struct command command_queue_show;
+extern const struct command command_queue_retry;
+extern const struct command command_queue_hold;
+extern const struct command command_queue_release;
+extern const struct command command_queue_remove;
+extern const struct command command_limits;
 extern const struct command command_reload;
 extern const struct command command_reason;
+extern const struct command command_rights;
 extern const struct command command_user_add;
 extern const struct command command_user_passwd;
 extern const struct command command_user_disable;
@@ -117,5 +124,8 @@ void output_put(struct buffer *text);
 
 /* "550 5.7.1 Unable to relay", as configured, without an id. Nothing when it answers nothing. */
 void reason_reply_append(struct buffer *out, enum reason reason, enum reply_style style);
+
+/* A line of the reply table in the same form; NULL: nothing. */
+void reply_line_append(struct buffer *out, const struct reason_reply *reply);
 
 #endif

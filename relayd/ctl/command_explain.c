@@ -95,7 +95,7 @@ attempt_read(const struct relayctl *ctl, const struct arguments *a, struct attem
 	facts->now_wall_ms = clock_wall_ms();
 	if (a->at != NULL &&
 	    time_option_parse(a->at, facts->now_wall_ms, &facts->now_wall_ms) != PARSE_OK)
-		return usage_complain(ctl, "--at %s is no time; write 2026-12-31 or "
+		return usage_complain(ctl, "--time %s is no time; write 2026-12-31 or "
 					   "2026-12-31T08:30", a->at);
 	facts->user = span_of(a->user);
 	facts->is_tls = a->is_tls || a->certificates.count > 0;
@@ -366,7 +366,7 @@ answer_print(const struct answer *answer)
 		buffer_printf(&words, ": %s", reason_token(verdict->reason));
 	field_put(&out, "verdict", &words);
 	if (has_reply(verdict))
-		reason_reply_append(&words, verdict->reason, answer->settings->style);
+		reply_line_append(&words, verdict_reply(verdict, &answer->settings->wording));
 	field_put(&out, "reply", &words);
 	connector_words(answer, &words);
 	field_put(&out, "connector", &words);
@@ -440,7 +440,7 @@ answer_print_json(const struct answer *answer)
 	if (verdict->reason != REASON_NONE)
 		json_cstring(&j, "reason", reason_token(verdict->reason));
 	if (has_reply(verdict))
-		reason_reply_append(&words, verdict->reason, answer->settings->style);
+		reply_line_append(&words, verdict_reply(verdict, &answer->settings->wording));
 	words_write_json(&j, "reply", &words);
 	if (connector != NO_CONNECTOR)
 		json_text(&j, "connector", policy_connector(policy, connector)->name);
@@ -495,7 +495,8 @@ run(struct relayctl *ctl, int argc, char **argv)
 		{ "--from", OPTION_TEXT, &a.from },
 		{ "--to", OPTION_TEXT, &a.to },
 		{ "--header-from", OPTION_TEXT, &a.header_from },
-		{ "--at", OPTION_TEXT, &a.at },
+		{ "--time", OPTION_TEXT, &a.at },
+		{ "--at", OPTION_TEXT, &a.at }, /* its name before */
 	};
 	size_t room = (size_t)argc + 1;
 
@@ -534,7 +535,7 @@ const struct command command_explain = {
 	    "  --tls              the session is encrypted\n"
 	    "  --cert NAME        with a verified client certificate of this name (sha256:...,\n"
 	    "                     dns:..., email:..., cn:...); may be given again\n"
-	    "  --at TIME          at this time instead of now: 2026-12-31T08:30\n"
+	    "  --time TIME        at this time instead of now: 2026-12-31T08:30\n"
 	    "\n"
 	    "examples:\n"
 	    "  relayctl explain --client 10.20.1.7 --from invoices@example.com --to ap@example.net\n"

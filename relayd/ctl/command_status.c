@@ -110,12 +110,35 @@ workers_print(const json_t *workers)
 }
 
 static void
+helpers_print(const json_t *helpers)
+{
+	static const char *const titles[] = { "AUTH HELPER", "POOL",  ">PROCESS",
+					      ">GENERATION", "STATE", ">RESTARTS" };
+	struct columns c;
+
+	columns_init(&c, titles, ARRAY_LEN(titles));
+	for (size_t i = 0; i < json_array_size(helpers); i++) {
+		const json_t *helper = json_array_get(helpers, i);
+
+		if (i == 0)
+			(void)putchar('\n');
+		cell_number_of(&c, helper, "slot");
+		columns_cell(&c, member_text(helper, "pool"));
+		cell_number_of(&c, helper, "pid");
+		cell_number_of(&c, helper, "generation");
+		columns_cell(&c, member_text(helper, "state"));
+		cell_number_of(&c, helper, "restarts");
+	}
+	columns_end(&c);
+}
+
+static void
 connectors_print(const json_t *connectors, uint64_t uptime_s)
 {
 	static const char *const titles[] = {
 		"CONNECTOR", "MODE",	   ">OPEN",	    ">SESSIONS", ">TURNED-AWAY", ">RELAYED",
 		">REFUSED",  ">DEFERRED", ">WOULD-REFUSE", ">MESSAGES", ">PER-SECOND",	 ">SIZE",
-		"LISTENS AT",
+		">LOGINS",   ">FAILED-LOGINS", "LISTENS AT",
 	};
 	struct columns c;
 
@@ -137,6 +160,8 @@ connectors_print(const json_t *connectors, uint64_t uptime_s)
 		cell_number_of(&c, connector, "messages");
 		cell_rate(&c, member_number(connector, "messages"), uptime_s);
 		columns_octets(&c, member_number(connector, "octets"));
+		cell_number_of(&c, connector, "logins");
+		cell_number_of(&c, connector, "logins_failed");
 		cell_list(&c, json_object_get(connector, "bindings"));
 	}
 	columns_end(&c);
@@ -146,7 +171,7 @@ static void
 routes_print(const json_t *routes, uint64_t uptime_s)
 {
 	static const char *const titles[] = {
-		"ROUTE",      ">WAITING", ">OLDEST", ">IN-FLIGHT",   ">DEAD",
+		"ROUTE",      ">WAITING", ">OLDEST", ">HELD",   ">IN-FLIGHT",   ">DEAD",
 		">DELIVERED", ">PER-SECOND", ">DEFERRED", ">FAILED", ">CONNECTIONS",
 	};
 	struct columns c;
@@ -160,6 +185,7 @@ routes_print(const json_t *routes, uint64_t uptime_s)
 		columns_cell(&c, member_text(route, "name"));
 		cell_number_of(&c, route, "waiting");
 		cell_age(&c, member_text(route, "oldest"));
+		cell_number_of(&c, route, "held");
 		cell_number_of(&c, route, "in_flight");
 		cell_number_of(&c, route, "dead");
 		cell_number_of(&c, route, "delivered");
@@ -196,6 +222,43 @@ next_hops_print(const json_t *routes)
 			columns_cell(&c, member_text(hop, "trouble"));
 			columns_cell(&c, member_text(hop, "until"));
 		}
+	}
+	columns_end(&c);
+}
+
+/* Of what was tried to the end; empty while nothing was. */
+static void
+cell_percent(struct columns *c, uint64_t part, uint64_t whole)
+{
+	char text[32];
+	int len = snprintf(text, sizeof(text), "%.1f%%", 100.0 * (double)part / (double)whole);
+
+	columns_cell(c, whole == 0 ? span_of("")
+				   : (struct span){ .ptr = text, .len = (size_t)len });
+}
+
+/* How much comes through; title names what the rates are of. */
+static void
+rates_print(const json_t *rates, const char *title)
+{
+	const char *const titles[] = { title, ">DELIVERED", ">DEFERRED", ">FAILED",
+				       ">FAILED-RATE", ">REPORTED" };
+	struct columns c;
+
+	columns_init(&c, titles, ARRAY_LEN(titles));
+	for (size_t i = 0; i < json_array_size(rates); i++) {
+		const json_t *rate = json_array_get(rates, i);
+		uint64_t delivered = member_number(rate, "delivered");
+		uint64_t failed = member_number(rate, "failed");
+
+		if (i == 0)
+			(void)putchar('\n');
+		columns_cell(&c, member_text(rate, "name"));
+		cell_number_of(&c, rate, "delivered");
+		cell_number_of(&c, rate, "deferred");
+		cell_number_of(&c, rate, "failed");
+		cell_percent(&c, failed, delivered + failed);
+		cell_number_of(&c, rate, "reported");
 	}
 	columns_end(&c);
 }
@@ -268,17 +331,39 @@ warnings_print(const json_t *warnings)
 }
 
 static void
+hidden_clients_print(const json_t *hidden)
+{
+	struct buffer text;
+
+	buffer_init(&text, 1U << 20);
+	for (size_t i = 0; i < json_array_size(hidden); i++) {
+		buffer_append_text(&text, i == 0 ? "\nhint: " : "hint: ");
+		utf8_append_printable(&text, member_text(json_array_get(hidden, i), "hint"));
+		buffer_append_byte(&text, '\n');
+	}
+	output_put(&text);
+	buffer_reset(&text);
+}
+
+static void
 status_print(const json_t *answer)
 {
 	uint64_t uptime_s = member_number(answer, "uptime_s");
 
 	head_print(answer);
 	workers_print(json_object_get(answer, "workers"));
+	helpers_print(json_object_get(answer, "helpers"));
 	connectors_print(json_object_get(answer, "connectors"), uptime_s);
 	routes_print(json_object_get(answer, "routes"), uptime_s);
 	next_hops_print(json_object_get(answer, "routes"));
+	rates_print(json_object_get(answer, "grants"), "GRANT");
+	rates_print(json_object_get(answer, "sender_domains"), "SENDER DOMAIN");
+	if (json_array_size(json_object_get(answer, "limits")) > 0)
+		(void)putchar('\n');
+	limits_print(json_object_get(answer, "limits"));
 	spool_print(json_object_get(answer, "spool"));
 	certificates_print(json_object_get(answer, "certificates"));
+	hidden_clients_print(json_object_get(answer, "hidden_clients"));
 	warnings_print(json_object_get(answer, "warnings"));
 }
 
@@ -319,9 +404,11 @@ const struct command command_status = {
 	.help = "usage: relayctl status [--json]\n"
 		"\n"
 		"Asks the running relayd. Counts are since its start, rates are means over that\n"
-		"time. OPEN, WAITING, IN-FLIGHT, DEAD and CONNECTIONS are as of now; OLDEST is the\n"
+		"time. OPEN, WAITING, HELD, IN-FLIGHT, DEAD and CONNECTIONS are as of now; OLDEST is the\n"
 		"age of the oldest message that waits. Next hops are shown that are left alone for\n"
 		"a while, with the reason and the time of the next try.\n"
+		"A hint names a client address that many\n"
+		"machines seem to share behind a NAT, so that networks cannot tell them apart.\n"
 		"\n"
 		"examples:\n"
 		"  relayctl status\n"

@@ -11,7 +11,9 @@
 #include "ctl/columns.h"
 #include "ctl/password.h"
 
+#include <pwd.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define PASSWORD_SHORT 12 /* characters; below it is worth a word */
 #define LIST_OCTETS_MAX (64U << 20)
@@ -147,6 +149,20 @@ iterations_need(const struct relayctl *ctl, const char *text, uint32_t *iteratio
 	return GO_ON;
 }
 
+/*
+ * A new file that root makes must be readable by the auth helpers, which run as the configured
+ * account.
+ */
+static bool
+file_need(const struct relayctl *ctl, const struct target *t, struct fault *fault)
+{
+	const struct passwd *account = NULL;
+
+	if (geteuid() == 0 && ctl->settings != NULL)
+		account = getpwnam(ctl->settings->user);
+	return users_file_make(t->path, account == NULL ? (gid_t)-1 : account->pw_gid, fault);
+}
+
 static int
 password_set(const struct relayctl *ctl, const struct arguments *a, const struct target *t,
 	     enum user_change change, uint32_t iterations)
@@ -160,9 +176,11 @@ password_set(const struct relayctl *ctl, const struct arguments *a, const struct
 		verifier_make(&verifiers[0], DIGEST_SHA_256, password_span(&password),
 			      iterations);
 		verifier_make(&verifiers[1], DIGEST_SHA_1, password_span(&password), iterations);
-		enum user_result result = users_file_change(t->path, t->realm, change, t->login,
-							    verifiers, a->has_sha_1 ? 2 : 1,
-							    &fault);
+		enum user_result result = USER_TROUBLE;
+
+		if (change != USER_ADD || file_need(ctl, t, &fault))
+			result = users_file_change(t->path, t->realm, change, t->login, verifiers,
+						   a->has_sha_1 ? 2 : 1, &fault);
 
 		status = result_tell(ctl, t, result,
 				     change == USER_ADD ? "may log in now" :

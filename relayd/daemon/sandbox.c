@@ -122,13 +122,16 @@ landlock_allow(int rules, const char *path, uint64_t rights, struct fault *fault
 	return status == 0;
 }
 
+static const char *const worker_readable[] = { "/etc", "/run/systemd/resolve",
+					       "/usr/share/dns", "/usr/share/zoneinfo",
+					       "/dev/urandom", "/dev/null", "/proc/self",
+					       "/sys/devices/system/cpu" };
+
 static bool
-landlock_enter(const char *const *writable, size_t writable_count, const struct log *log,
+landlock_enter(const char *const *readable, size_t readable_count,
+	       const char *const *writable, size_t writable_count, const struct log *log,
 	       struct fault *fault)
 {
-	static const char *const readable[] = { "/etc", "/run/systemd/resolve", "/usr/share/dns",
-						"/usr/share/zoneinfo", "/dev/urandom",
-						"/dev/null", "/proc/self", "/sys/devices/system/cpu" };
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_VERSION_FLAG);
 
 	if (abi < 1) {
@@ -144,7 +147,7 @@ landlock_enter(const char *const *writable, size_t writable_count, const struct 
 		return fault_set(fault, "landlock_create_ruleset");
 	bool ok = true;
 
-	for (size_t i = 0; ok && i < ARRAY_LEN(readable); i++)
+	for (size_t i = 0; ok && i < readable_count; i++)
 		ok = landlock_allow(rules, readable[i], LANDLOCK_READ_FILE | LANDLOCK_READ_DIR,
 				    fault);
 	for (size_t i = 0; ok && i < writable_count; i++)
@@ -266,5 +269,43 @@ sandbox_enter(const char *const *writable, size_t writable_count, const struct l
 		log_info(log, "built with sanitizers, which need what a sandbox forbids: none");
 		return true;
 	}
-	return landlock_enter(writable, writable_count, log, fault) && seccomp_enter(fault);
+	return landlock_enter(worker_readable, ARRAY_LEN(worker_readable), writable,
+			      writable_count, log, fault) &&
+	       seccomp_enter(fault);
+}
+
+/* What no helper of ours calls, whatever library runs in it. */
+static const int helper_fatal_calls[] = {
+	SCMP_SYS(execve), SCMP_SYS(execveat), SCMP_SYS(ptrace), SCMP_SYS(fork), SCMP_SYS(vfork),
+	SCMP_SYS(process_vm_readv), SCMP_SYS(process_vm_writev), SCMP_SYS(mount),
+	SCMP_SYS(init_module), SCMP_SYS(finit_module), SCMP_SYS(bpf), SCMP_SYS(unshare),
+	SCMP_SYS(setns), SCMP_SYS(kill), SCMP_SYS(pidfd_open),
+};
+
+static bool
+seccomp_enter_helper(struct fault *fault)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+	bool ok = filter != NULL;
+
+	for (size_t i = 0; ok && i < ARRAY_LEN(helper_fatal_calls); i++)
+		ok = seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, helper_fatal_calls[i], 0) ==
+		     0;
+	ok = ok && seccomp_load(filter) == 0;
+	if (filter != NULL)
+		seccomp_release(filter);
+	return ok ? true : fault_say(fault, "cannot install the system call filter");
+}
+
+bool
+sandbox_enter_helper(const struct log *log, struct fault *fault)
+{
+	static const char *const readable[] = { "/" };
+	static const char *const writable[] = { "/tmp", "/var/tmp", "/dev/null" };
+
+	if (IS_SANITIZED)
+		return true;
+	return landlock_enter(readable, ARRAY_LEN(readable), writable, ARRAY_LEN(writable), log,
+			      fault) &&
+	       seccomp_enter_helper(fault);
 }

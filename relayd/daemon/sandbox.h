@@ -31,4 +31,12 @@ bool directory_give(const char *path, const char *user, struct fault *fault);
 bool sandbox_enter(const char *const *writable, size_t writable_count, const struct log *log,
 		   struct fault *fault);
 
+/*
+ * An auth helper's: it runs libraries whose system calls nobody can list (Cyrus SASL's plug-ins,
+ * Kerberos, clients of databases), so it may read what its account may, write below
+ * /tmp and /var/tmp (Kerberos' replay cache) only, and call all but what starts programs or
+ * gets at other processes.
+ */
+bool sandbox_enter_helper(const struct log *log, struct fault *fault);
+
 #endif

@@ -33,6 +33,8 @@ connector_add(struct session_figures *to, struct session_figures *from, bool is_
 	ADD(to, from, would_refuse);
 	ADD(to, from, messages);
 	ADD(to, from, octets);
+	ADD(to, from, logins);
+	ADD(to, from, logins_failed);
 	ADD(to, from, tls_handshakes);
 	ADD(to, from, tls_resumed);
 	ADD(to, from, tls_failures);
@@ -60,6 +62,7 @@ route_add(struct route_figures *to, struct route_figures *from, bool is_past)
 	if (is_past)
 		return;
 	ADD(to, from, waiting);
+	ADD(to, from, held);
 	ADD(to, from, in_flight);
 	ADD(to, from, dead);
 	ADD(to, from, connections_open);
@@ -105,14 +108,16 @@ figures_add(const struct figures_of *to, const struct figures_of *from, bool is_
 					  is_past);
 		}
 	}
+	rates_merge(to->settings, to->figures->rates, from->settings, from->figures->rates);
 	spool_add(to->figures, from->figures, is_past);
+	nat_sketch_add(&to->figures->nat, &from->figures->nat);
 }
 
 static struct worker_figures *
 figures_for(const struct settings *settings, struct fault *fault)
 {
 	return worker_figures_new(settings->source.connector_count, settings->route_count,
-				  fault);
+				  settings->source.grant_count, fault);
 }
 
 void
@@ -165,6 +170,32 @@ workers_write(const struct supervisor *supervisor, struct json *j)
 }
 
 static void
+helpers_write(const struct supervisor *supervisor, struct json *j)
+{
+	json_array_begin(j, "helpers");
+	for (struct list *l = supervisor->generations.next; l != &supervisor->generations;
+	     l = l->next) {
+		const struct generation *generation = LIST_OWNER(l, struct generation, link);
+
+		for (unsigned i = 0; i < generation->helper_count; i++) {
+			const struct auth_seat *seat = &generation->helpers[i];
+
+			json_object_begin(j, NULL);
+			json_number(j, "slot", seat->number);
+			json_cstring(j, "pool", seat->is_slow ? "slow" : "fast");
+			json_number(j, "pid", seat->pid);
+			json_number(j, "generation", generation->number);
+			json_cstring(j, "state", generation->is_ending ? "ending" :
+						 seat->pid != 0	       ? "running" :
+									 "restarting");
+			json_number(j, "restarts", seat->restarts);
+			json_object_end(j);
+		}
+	}
+	json_array_end(j);
+}
+
+static void
 bindings_write(const struct connector_source *connector, struct json *j)
 {
 	json_array_begin(j, "bindings");
@@ -180,6 +211,36 @@ bindings_write(const struct connector_source *connector, struct json *j)
 #define NUMBER(j, from, member) json_number((j), #member, (int64_t)(from)->member)
 
 static void
+mode_write(bool is_monitoring, int64_t until_ms, struct json *j)
+{
+	char until[CLOCK_RFC3339_SIZE];
+
+	json_cstring(j, "mode", is_monitoring ? "monitor" : "enforce");
+	if (!is_monitoring || until_ms == 0)
+		return;
+	clock_rfc3339(until_ms, until);
+	json_cstring(j, "monitor_until", until);
+}
+
+/* Grants that let through what they would refuse. */
+static void
+monitors_write(const struct settings *settings, struct json *j)
+{
+	json_array_begin(j, "monitoring_grants");
+	for (size_t i = 0; i < settings->source.grant_count; i++) {
+		const struct grant_source *grant = &settings->source.grants[i];
+
+		if (!grant_is_monitoring(grant, clock_wall_ms()))
+			continue;
+		json_object_begin(j, NULL);
+		json_text(j, "name", grant->name);
+		mode_write(true, grant->monitor_until_ms, j);
+		json_object_end(j);
+	}
+	json_array_end(j);
+}
+
+static void
 connectors_write(const struct settings *settings, struct worker_figures *total, struct json *j)
 {
 	json_array_begin(j, "connectors");
@@ -190,7 +251,8 @@ connectors_write(const struct settings *settings, struct worker_figures *total, 
 		json_object_begin(j, NULL);
 		json_text(j, "name", connector->name);
 		bindings_write(connector, j);
-		json_cstring(j, "mode", connector->mode == MODE_MONITOR ? "monitor" : "enforce");
+		mode_write(connector_is_monitoring(connector, clock_wall_ms()),
+			   connector->monitor_until_ms, j);
 		NUMBER(j, figures, sessions_open);
 		NUMBER(j, figures, sessions);
 		NUMBER(j, figures, connections_refused);
@@ -200,6 +262,8 @@ connectors_write(const struct settings *settings, struct worker_figures *total, 
 		NUMBER(j, figures, would_refuse);
 		NUMBER(j, figures, messages);
 		NUMBER(j, figures, octets);
+		NUMBER(j, figures, logins);
+		NUMBER(j, figures, logins_failed);
 		NUMBER(j, figures, tls_handshakes);
 		NUMBER(j, figures, tls_resumed);
 		NUMBER(j, figures, tls_failures);
@@ -296,6 +360,7 @@ routes_write(const struct settings *settings, const struct token_board *tokens,
 		json_object_begin(j, NULL);
 		json_text(j, "name", settings->routes[i].name);
 		NUMBER(j, figures, waiting);
+		NUMBER(j, figures, held);
 		NUMBER(j, figures, in_flight);
 		NUMBER(j, figures, dead);
 		NUMBER(j, figures, delivered);
@@ -344,6 +409,44 @@ warning_write(void *context, bool is_error, const char *file, unsigned line, con
 }
 
 static void
+nat_write(const struct supervisor *supervisor, struct json *j)
+{
+	struct nat_hint hints[NAT_HOSTS];
+	struct buffer text;
+	size_t count = nat_hints_collect(supervisor, hints);
+
+	buffer_init(&text, NAT_TEXT_MAX);
+	json_array_begin(j, "hidden_clients");
+	for (size_t i = 0; i < count; i++) {
+		char ip[IP_TEXT_SIZE];
+
+		ip_text(&hints[i].seen.client, ip);
+		buffer_clear(&text);
+		nat_hint_text(&hints[i], &text);
+		json_object_begin(j, NULL);
+		json_cstring(j, "ip", ip);
+		json_number(j, "names", hints[i].seen.names);
+		json_number(j, "hellos", (int64_t)hints[i].seen.hellos);
+		json_text(j, "hint", buffer_span(&text));
+		json_object_end(j);
+	}
+	json_array_end(j);
+	buffer_reset(&text);
+}
+
+size_t
+nat_hints_collect(const struct supervisor *supervisor, struct nat_hint out[NAT_HOSTS])
+{
+	struct nat_sketch total = { .hosts[0].version = 0 };
+
+	for (struct list *l = supervisor->children.next; l != &supervisor->children; l = l->next)
+		nat_sketch_add(&total, &LIST_OWNER(l, struct child, link)->figures->nat);
+	if (supervisor->past != NULL)
+		nat_sketch_add(&total, &supervisor->past->nat);
+	return nat_hints_find(&total, supervisor->gateways, supervisor->gateway_count, out);
+}
+
+static void
 head_write(const struct supervisor *supervisor, struct json *j)
 {
 	const struct settings *settings = supervisor->current->settings;
@@ -374,6 +477,7 @@ status_write(const struct supervisor *supervisor, struct buffer *out)
 	json_object_begin(&j, NULL);
 	head_write(supervisor, &j);
 	workers_write(supervisor, &j);
+	helpers_write(supervisor, &j);
 	if (total.figures != NULL) {
 		struct worker_figures *sum = total.figures;
 
@@ -392,10 +496,14 @@ status_write(const struct supervisor *supervisor, struct buffer *out)
 		}
 		connectors_write(settings, sum, &j);
 		routes_write(settings, supervisor->current->tokens, sum, &j);
+		monitors_write(settings, &j);
+		rates_write(settings, sum->rates, &j);
 		spool_write(sum, &j);
 		worker_figures_free(&sum);
 	}
+	status_limits_write(supervisor, &j);
 	certificates_write(supervisor->current->tls, clock_wall_ms(), &j);
+	nat_write(supervisor, &j);
 	json_array_begin(&j, "warnings");
 	settings_lint(settings, clock_wall_ms(), warning_write, &j);
 	certificates_lint(supervisor->current->tls, clock_wall_ms(), warning_write, &j);

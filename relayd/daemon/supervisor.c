@@ -45,6 +45,7 @@ generation_free(struct supervisor *supervisor, struct generation *generation)
 	token_board_free(&generation->tokens);
 	sts_board_free(&generation->sts);
 	upstream_free(&generation->upstream);
+	helpers_free(generation);
 	tls_server_free(&generation->tls);
 	list_remove(&generation->link);
 	settings_free(&generation->settings);
@@ -71,6 +72,7 @@ generation_new(struct supervisor *supervisor, struct settings *settings, struct 
 {
 	struct generation *generation = memory_new(sizeof(*generation));
 
+	generation->supervisor = supervisor;
 	generation->settings = settings;
 	generation->shares =
 	    memory_new_array(settings->route_count, sizeof(*generation->shares));
@@ -86,12 +88,14 @@ generation_new(struct supervisor *supervisor, struct settings *settings, struct 
 	return NULL;
 }
 
-/* Nobody runs under it any more, and nobody will. */
-static void
+void
 generation_release(struct supervisor *supervisor, struct generation *generation)
 {
-	if (generation->children == 0 && generation != supervisor->current &&
-	    generation != supervisor->candidate)
+	if (generation->children > 0 || generation == supervisor->current ||
+	    generation == supervisor->candidate)
+		return;
+	helpers_stop(generation);
+	if (helpers_are_gone(generation))
 		generation_free(supervisor, generation);
 }
 
@@ -99,6 +103,8 @@ static bool
 generation_start(struct supervisor *supervisor, struct generation *generation,
 		 struct fault *fault)
 {
+	if (!helpers_start(supervisor, generation, fault))
+		return false;
 	for (unsigned index = 0; index < generation->settings->workers; index++) {
 		if (!child_start(supervisor, generation, index, fault))
 			return false;
@@ -180,6 +186,26 @@ children_kill(struct supervisor *supervisor)
 {
 	for (struct list *l = supervisor->children.next; l != &supervisor->children; l = l->next)
 		(void)kill(LIST_OWNER(l, struct child, link)->pid, SIGKILL);
+	helpers_kill(supervisor);
+}
+
+/* Workers first: they may need a helper to the end. */
+void
+supervisor_stop_go_on(struct supervisor *supervisor)
+{
+	bool are_gone = true;
+
+	if (!supervisor->is_stopping || !list_is_empty(&supervisor->children))
+		return;
+	for (struct list *l = supervisor->generations.next; l != &supervisor->generations;
+	     l = l->next) {
+		struct generation *generation = LIST_OWNER(l, struct generation, link);
+
+		helpers_stop(generation);
+		are_gone &= helpers_are_gone(generation);
+	}
+	if (are_gone)
+		loop_stop(supervisor->loop);
 }
 
 static void
@@ -206,8 +232,7 @@ stop_begin(struct supervisor *supervisor)
 	companions_stop(supervisor);
 	children_tell(supervisor, NULL, WORD_STOP);
 	loop_timer_set(supervisor->loop, &supervisor->stop_timer, STOP_GRACE_MS);
-	if (list_is_empty(&supervisor->children))
-		loop_stop(supervisor->loop);
+	supervisor_stop_go_on(supervisor);
 }
 
 /* ---- starting and changing over ---- */
@@ -350,14 +375,12 @@ supervisor_child_ended(struct supervisor *supervisor, struct child *child)
 	struct generation *generation = child->generation;
 
 	if (supervisor->is_stopping) {
-		if (list_is_empty(&supervisor->children))
-			loop_stop(supervisor->loop);
+		supervisor_stop_go_on(supervisor);
 		return;
 	}
 	if (generation == supervisor->candidate) {
 		candidate_fail(supervisor);
-		if (supervisor->is_stopping && list_is_empty(&supervisor->children))
-			loop_stop(supervisor->loop);
+		supervisor_stop_go_on(supervisor);
 		return;
 	}
 	if (generation == supervisor->current && child->state != CHILD_DRAINING)
@@ -474,6 +497,7 @@ signal_take(struct supervisor *supervisor, uint32_t number)
 	switch (number) {
 	case SIGCHLD:
 		children_reap(supervisor);
+		helpers_reap(supervisor);
 		break;
 	case SIGHUP:
 		buffer_init(&errors, ERRORS_OCTETS_MAX);
@@ -521,6 +545,50 @@ signals_start(struct supervisor *supervisor, struct fault *fault)
 	if (supervisor->signals.fd == -1)
 		return fault_set(fault, "signalfd");
 	return loop_watch_add(supervisor->loop, &supervisor->signals, fault);
+}
+
+/* ---- hidden clients ---- */
+
+static bool
+nat_is_told(const struct supervisor *supervisor, const struct ip *client)
+{
+	for (size_t i = 0; i < supervisor->nat_told_count; i++) {
+		if (ip_compare(&supervisor->nat_told[i], client) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Each address is named once; after NAT_HOSTS of them the log has heard it. */
+static void
+nat_timer_expired(struct loop_timer *timer)
+{
+	struct supervisor *supervisor = LIST_OWNER(timer, struct supervisor, nat_timer);
+	struct nat_hint hints[NAT_HOSTS];
+	struct buffer text;
+	size_t count = nat_hints_collect(supervisor, hints);
+
+	buffer_init(&text, NAT_TEXT_MAX);
+	for (size_t i = 0; i < count && supervisor->nat_told_count < NAT_HOSTS; i++) {
+		const struct ip *client = &hints[i].seen.client;
+
+		if (nat_is_told(supervisor, client))
+			continue;
+		supervisor->nat_told[supervisor->nat_told_count++] = *client;
+		buffer_clear(&text);
+		nat_hint_text(&hints[i], &text);
+		log_warn(supervisor->log, "%s", buffer_text(&text));
+	}
+	buffer_reset(&text);
+	loop_timer_set(supervisor->loop, timer, NAT_EVERY_MS);
+}
+
+static void
+nat_watch_start(struct supervisor *supervisor)
+{
+	supervisor->gateway_count = gateways_read(supervisor->gateways, GATEWAYS_MAX);
+	supervisor->nat_timer.expired = nat_timer_expired;
+	loop_timer_set(supervisor->loop, &supervisor->nat_timer, NAT_EVERY_MS);
 }
 
 /* ---- building and running ---- */
@@ -575,13 +643,16 @@ supervisor_build(struct supervisor *supervisor, struct settings *settings, struc
 	supervisor->shared = shared_new(settings->state_directory,
 					supervisor->started_wall_ms, fault);
 	supervisor->limits = connection_limits_new(SLOTS, LIMIT_SOURCES);
+	supervisor->quota = shared_quota_memory_new(SLOTS, fault);
 	supervisor->loop = loop_new(fault);
 	if (supervisor->limits == NULL)
 		fault_set(fault, "memory for the connection limits");
 	if (supervisor->audit == NULL || supervisor->shared == NULL ||
-	    supervisor->limits == NULL || supervisor->loop == NULL)
+	    supervisor->limits == NULL || supervisor->quota == NULL ||
+	    supervisor->loop == NULL || !helpers_prepare(supervisor, settings, fault))
 		return false;
 	loop_timer_set(supervisor->loop, &supervisor->ticket_timer, TLS_TICKET_LIFE_MS);
+	nat_watch_start(supervisor);
 	return signals_start(supervisor, fault) && control_open(supervisor, fault) &&
 	       pickup_bind(supervisor, settings, fault) &&
 	       generation_start(supervisor, supervisor->candidate, fault);
@@ -612,6 +683,10 @@ supervisor_tear_down(struct supervisor *supervisor)
 		audit_close(&supervisor->audit);
 	if (supervisor->limits != NULL)
 		connection_limits_free(&supervisor->limits);
+	auth_failures_free(&supervisor->auth_failures);
+	if (supervisor->auth_secret != NULL)
+		memory_wipe(supervisor->auth_secret, AUTH_SECRET_OCTETS);
+	free(supervisor->auth_secret);
 	shared_free(&supervisor->shared);
 	worker_figures_free(&supervisor->past);
 	share_set_reset(&supervisor->shares);
@@ -649,6 +724,7 @@ supervisor_run(struct settings *settings, const struct log *log, int ready_fd)
 	share_set_init(&supervisor->shares);
 	list_init(&supervisor->children);
 	list_init(&supervisor->control_clients);
+	list_init(&supervisor->orders);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		supervisor->seats[i] = (struct worker_seat){
 			.supervisor = supervisor,

@@ -245,6 +245,7 @@ pause_begin(struct destination *d, int64_t now_ms)
 	if (d->pause_ms > tuning->pause_max_ms)
 		d->pause_ms = tuning->pause_max_ms;
 	d->until_ms = now_ms + d->pause_ms;
+	d->dispatch.failed_hop = SIZE_MAX;
 	(void)snprintf(d->dispatch.why, sizeof(d->dispatch.why), "%s: %s", d->domain.text,
 		       mx_verdict_text(MX_UNKNOWN));
 }
@@ -525,7 +526,8 @@ refuse(struct dispatch *dispatch)
 {
 	struct schedule *schedule = &dispatch->schedule;
 
-	while (schedule->ready.count > 0 && dispatch->expiring_count < DISPATCH_ERRANDS_MAX)
+	while (schedule->ready.count > 0 && dispatch->expiring_count < DISPATCH_ERRANDS_MAX &&
+	       !bounces_are_full(dispatch->delivery))
 		dispatch_errand(dispatch, schedule_take(schedule), refused_conclude,
 				&dispatch->expiring_count);
 }
@@ -555,9 +557,7 @@ destination_prepare(struct dispatch *dispatch, int64_t now_ms)
 	if (d->phase == PHASE_REFUSED && now_ms < d->until_ms) {
 		refuse(dispatch);
 	} else if (d->phase == PHASE_TROUBLE && has_work) {
-		if (!dispatch->is_down)
-			dispatch_went_down(dispatch);
-		dispatch_expired_bury(dispatch);
+		dispatch_defer(dispatch);
 	}
 	return false;
 }
@@ -666,31 +666,25 @@ destination_new(struct destinations *all, const struct mx_domain *domain)
 
 /* Its jobs, if there are any, are the route's again. */
 static void
-jobs_return(struct destination *d, int64_t due_ms)
+jobs_return(struct destination *d, const struct heap *heap)
 {
-	const struct delivery *delivery = d->dispatch.delivery;
-	struct schedule *schedule = &d->dispatch.schedule;
+	while (heap->count > 0) {
+		struct job *job = heap->entries[heap->count - 1].job;
 
-	while (schedule->age.count > 0) {
-		struct job *job = schedule->age.entries[schedule->age.count - 1].job;
-		struct schedule *home = job_home(delivery, job);
-
-		if (due_ms == 0)
-			schedule_ready(home, job);
-		else
-			schedule_wait(home, job, due_ms);
+		schedule_ready(job_home(d->dispatch.delivery, job), job);
 	}
 }
 
 static void
-destination_free(struct destinations *all, struct destination *d, int64_t due_ms)
+destination_free(struct destinations *all, struct destination *d)
 {
 	destination_want(&d->dispatch, false);
 	dispatch_halt(&d->dispatch);
 	search_free(d);
 	dns_cancel(&d->mx_query);
 	free(d->found);
-	jobs_return(d, due_ms);
+	jobs_return(d, &d->dispatch.schedule.age);
+	jobs_return(d, &d->dispatch.schedule.held);
 	dispatch_figures_update(&d->dispatch);
 	for (size_t i = 0; i < d->hops_made; i++)
 		next_hop_reset(&d->hops[i]);
@@ -707,38 +701,19 @@ destination_free(struct destinations *all, struct destination *d, int64_t due_ms
 static bool
 is_idle(const struct destination *d)
 {
-	return d->dispatch.schedule.age.count == 0 && d->dispatch.courier_count == 0 &&
+	return d->dispatch.schedule.age.count == 0 && d->dispatch.schedule.held.count == 0 &&
+	       d->dispatch.courier_count == 0 &&
 	       d->phase != PHASE_ASKING;
-}
-
-/* It has mail, but nobody works on it, because nothing of it can be reached. */
-static bool
-is_hopeless(const struct destination *d)
-{
-	return d->dispatch.is_down && d->dispatch.courier_count == 0 &&
-	       d->dispatch.schedule.active == 0 && d->phase != PHASE_ASKING;
 }
 
 static bool
 place_make(struct destinations *all)
 {
-	struct loop *loop = loop_of(all->route);
-
 	for (struct list *l = all->all.next; l != &all->all; l = l->next) {
 		struct destination *d = LIST_OWNER(l, struct destination, link);
 
 		if (is_idle(d)) {
-			destination_free(all, d, 0);
-			return true;
-		}
-	}
-	for (struct list *l = all->all.next; l != &all->all; l = l->next) {
-		struct destination *d = LIST_OWNER(l, struct destination, link);
-		int64_t next_ms = dispatch_next_try_ms(&d->dispatch);
-		int64_t later_ms = loop_now_ms(loop) + d->tuning.pause_max_ms;
-
-		if (is_hopeless(d)) {
-			destination_free(all, d, next_ms < later_ms ? next_ms : later_ms);
+			destination_free(all, d);
 			return true;
 		}
 	}
@@ -775,7 +750,7 @@ sweep(struct loop_timer *timer)
 
 		next = l->next;
 		if (is_idle(d) && now_ms - d->used_ms >= IDLE_MAX_MS)
-			destination_free(all, d, 0);
+			destination_free(all, d);
 	}
 	dispatch_poke(all->route);
 	loop_timer_set(loop, timer, SWEEP_MS);
@@ -936,7 +911,7 @@ destinations_free(struct destinations **destinations)
 	if (all == NULL)
 		return;
 	while (!list_is_empty(&all->all))
-		destination_free(all, LIST_OWNER(all->all.next, struct destination, link), 0);
+		destination_free(all, LIST_OWNER(all->all.next, struct destination, link));
 	loop_timer_cancel(loop_of(all->route), &all->sweep);
 	table_reset(&all->by_name);
 	free(all);

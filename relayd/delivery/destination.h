@@ -7,8 +7,7 @@
  * The route's dispatch keeps the jobs that wait for their time, are dead, or came in while no
  * more domains could be in memory. A job that may go is given to its domain's dispatch, which
  * has it while it is ready or active. A domain without jobs is kept for a while, for what is
- * known of it; when there are too many domains, those go first, then those that cannot be
- * reached, whose jobs go back to the route.
+ * known of it; when there are too many domains, those go first.
  */
 #ifndef RELAYD_DELIVERY_DESTINATION_H
 #define RELAYD_DELIVERY_DESTINATION_H

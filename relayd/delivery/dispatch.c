@@ -122,22 +122,22 @@ dispatch_next_try_ms(const struct dispatch *dispatch)
 /* ---- Down and up ---- */
 
 /* Let go of what its jobs hold in memory; those whose envelope is at hand get a record. */
-void
+static void
 dispatch_went_down(struct dispatch *dispatch)
 {
 	const struct heap *ready = &dispatch->schedule.ready;
 
 	dispatch->is_down = true;
-	log_write(dispatch->delivery->environment.log,
-		  dispatch->parent == NULL ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
-		  "route " SPAN_FMT " is down: %s; %zu messages wait",
-		  SPAN_ARG(dispatch->name), dispatch->why,
-		  schedule_waiting_count(&dispatch->schedule));
+	log_warn(dispatch->delivery->environment.log,
+		 "route " SPAN_FMT " is down: %s; %zu messages wait",
+		 SPAN_ARG(dispatch->name), dispatch->why,
+		 schedule_waiting_count(&dispatch->schedule));
 	for (size_t i = 0; i < ready->count; i++) {
 		struct job *job = ready->entries[i].job;
 
 		if (job->queued->envelope != NULL)
 			delivery_park(dispatch->delivery, job);
+		bounce_settle(dispatch->delivery, job->queued);
 		message_rest(dispatch->delivery, job->queued);
 	}
 }
@@ -236,13 +236,30 @@ expired_conclude(struct dispatch *dispatch, struct job *job)
 	delivery_conclude(delivery, &handover, &how);
 }
 
-void
-dispatch_expired_bury(struct dispatch *dispatch)
+static void
+expired_bury(struct dispatch *dispatch)
 {
 	struct schedule *schedule = &dispatch->schedule;
 
 	while (schedule->ready.count > 0 && dispatch->expiring_count < DISPATCH_ERRANDS_MAX &&
+	       !bounces_are_full(dispatch->delivery) &&
+	       !bounces_are_stuck(dispatch->delivery) &&
 	       delivery_is_expired(dispatch->delivery, schedule->ready.entries[0].job))
+		dispatch_errand(dispatch, schedule_take(schedule), expired_conclude,
+				&dispatch->expiring_count);
+}
+
+void
+dispatch_defer(struct dispatch *dispatch)
+{
+	struct schedule *schedule = &dispatch->schedule;
+
+	if (!dispatch->is_down)
+		log_info(dispatch->delivery->environment.log, "route " SPAN_FMT " is down: %s",
+			 SPAN_ARG(dispatch->name), dispatch->why);
+	dispatch->is_down = true;
+	while (schedule->ready.count > 0 && dispatch->expiring_count < DISPATCH_ERRANDS_MAX &&
+	       !bounces_are_full(dispatch->delivery))
 		dispatch_errand(dispatch, schedule_take(schedule), expired_conclude,
 				&dispatch->expiring_count);
 }
@@ -260,7 +277,7 @@ struct job *
 dispatch_job_take(struct dispatch *dispatch)
 {
 	if (dispatch->delivery->is_draining || dispatch->schedule.ready.count == 0 ||
-	    !dispatch_message_allow(dispatch))
+	    bounces_are_full(dispatch->delivery) || !dispatch_message_allow(dispatch))
 		return NULL;
 	dispatch->patience_until_ms = 0;
 	return schedule_take(&dispatch->schedule);
@@ -398,10 +415,15 @@ connections_work(struct dispatch *dispatch, int64_t now_ms)
 	couriers_send(dispatch, now_ms);
 	if (dispatch->courier_count > 0 || dispatch->schedule.ready.count == 0)
 		return;
+	if (dispatch->parent != NULL) {
+		if (hop_choose(dispatch, now_ms) == NULL)
+			dispatch_defer(dispatch);
+		return;
+	}
 	if (!dispatch->is_down && hop_choose(dispatch, now_ms) == NULL)
 		dispatch_went_down(dispatch);
 	if (dispatch->is_down)
-		dispatch_expired_bury(dispatch);
+		expired_bury(dispatch);
 }
 
 /* ---- Work by Maildir ---- */
@@ -466,6 +488,9 @@ figures_add(struct dispatch *dispatch)
 
 	figure_add(&figures->waiting, waiting - dispatch->told.waiting);
 	figure_add(&figures->in_flight, dispatch->schedule.active - dispatch->told.in_flight);
+	if (dispatch->destinations != NULL)
+		atomic_store_explicit(&figures->held, dispatch->schedule.held.count,
+				      memory_order_relaxed);
 	figure_add(&figures->connections_open,
 		   dispatch->courier_count - dispatch->told.connections);
 	dispatch->told.waiting = waiting;
@@ -491,6 +516,7 @@ dispatch_figures_update(struct dispatch *dispatch)
 	if (waiting > 0 && first != NULL)
 		oldest = spool_message_info(first->queued->message)->stored_wall_ms;
 	atomic_store_explicit(&figures->waiting, waiting, memory_order_relaxed);
+	atomic_store_explicit(&figures->held, schedule->held.count, memory_order_relaxed);
 	atomic_store_explicit(&figures->in_flight, schedule->active, memory_order_relaxed);
 	atomic_store_explicit(&figures->connections_open, dispatch->courier_count,
 			      memory_order_relaxed);
@@ -683,13 +709,19 @@ dispatch_drain(struct dispatch *dispatch)
 }
 
 void
-dispatch_retry_now(struct dispatch *dispatch)
+dispatch_hops_unpause(struct dispatch *dispatch)
 {
-	schedule_wake_all(&dispatch->schedule, false);
 	destination_forgive(dispatch);
 	destinations_each(dispatch, dispatch_retry_now);
 	for (size_t i = 0; i < dispatch->hop_count; i++)
 		next_hop_unpause(&dispatch->hops[i]);
+}
+
+void
+dispatch_retry_now(struct dispatch *dispatch)
+{
+	schedule_wake_all(&dispatch->schedule, false);
+	dispatch_hops_unpause(dispatch);
 	dispatch_work(dispatch);
 }
 

@@ -113,17 +113,20 @@ void dispatch_drain(struct dispatch *dispatch);
 /* Try again at once what waits for its time or for a next hop. */
 void dispatch_retry_now(struct dispatch *dispatch);
 
+/* Its next hops may be tried at once, whatever they did before. */
+void dispatch_hops_unpause(struct dispatch *dispatch);
+
 /* When the route that is down is tried next, monotonic; INT64_MAX: it is being tried. */
 int64_t dispatch_next_try_ms(const struct dispatch *dispatch);
 
 /* Look at it soon. */
 void dispatch_poke(struct dispatch *dispatch);
 
-/* Nothing of it can be reached: let go of what its jobs hold in memory, and record why. */
-void dispatch_went_down(struct dispatch *dispatch);
-
-/* As long as there is no way: see to what has grown too old. */
-void dispatch_expired_bury(struct dispatch *dispatch);
+/*
+ * Nothing of this domain can be reached: what is ready waits for its next try. A domain's jobs
+ * do not stay ready while it is down, as a route's do: there are too many domains.
+ */
+void dispatch_defer(struct dispatch *dispatch);
 
 /* The next hop that failed last, or the domain. */
 struct span dispatch_failed_name(const struct dispatch *dispatch);
@@ -150,6 +153,14 @@ figure_add(_Atomic uint64_t *figure, uint64_t n)
 	uint64_t now = atomic_load_explicit(figure, memory_order_relaxed);
 
 	atomic_store_explicit(figure, now + n, memory_order_relaxed);
+}
+
+static inline void
+figure_subtract(_Atomic uint64_t *figure, uint64_t n)
+{
+	uint64_t now = atomic_load_explicit(figure, memory_order_relaxed);
+
+	atomic_store_explicit(figure, now - n, memory_order_relaxed);
 }
 
 #endif

@@ -45,6 +45,7 @@ struct loop {
 	struct list lingering;	/* see linger.h */
 	size_t lingering_count;
 	struct stream *busy; /* whose callback runs; NULL as soon as that closes it */
+	bool is_secret;	     /* what that callback was given is */
 	struct output_pool pool;
 	char scratch[LOOP_SCRATCH_OCTETS]; /* while reading: received; while sending: sealed */
 	char record[LOOP_RECORD_OCTETS];   /* plain text that TLS gathers for one record */

@@ -8,7 +8,9 @@
 
 enum v2_command { V2_LOCAL = 0x20, V2_PROXY = 0x21 }; /* with the version above */
 
-enum v2_transport { V2_UNSPEC = 0x00, V2_TCP4 = 0x11, V2_TCP6 = 0x21 };
+enum v2_transport { V2_UNSPEC = 0x00, V2_TCP4 = 0x11, V2_TCP6 = 0x21, V2_UNIX = 0x31 };
+
+#define V2_UNIX_OCTETS 216 /* two socket paths */
 
 static const struct span v1_signature = SPAN_LITERAL(V1_SIGNATURE);
 static const struct span v2_signature = SPAN_LITERAL(V2_SIGNATURE);
@@ -156,6 +158,9 @@ v2_body_parse(unsigned transport, struct span body, struct proxy_header *header)
 
 	if (transport == V2_UNSPEC)
 		return true; /* the rest is to be ignored */
+	if (transport == V2_UNIX) /* a client of the proxy's own host */
+		return body.len >= V2_UNIX_OCTETS &&
+		       v2_extensions_are_whole(span_skip(body, V2_UNIX_OCTETS));
 	if ((transport != V2_TCP4 && transport != V2_TCP6) || body.len < used)
 		return false;
 	v2_endpoints(body, address_octets, header);

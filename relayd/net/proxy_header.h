@@ -19,7 +19,7 @@ enum proxy_status {
 };
 
 struct proxy_header {
-	bool has_endpoints; /* false: LOCAL, UNKNOWN: the proxy speaks for itself */
+	bool has_endpoints; /* false: LOCAL, UNKNOWN, Unix: the proxy speaks for itself */
 	struct ip_endpoint source; /* the client */
 	struct ip_endpoint destination; /* where the client connected */
 };

@@ -2,6 +2,7 @@
 /* Connected sockets; see stream.h. */
 #include "net/stream_private.h"
 
+#include "base/memory.h"
 #include "net/linger.h"
 #include "net/loop_private.h"
 
@@ -152,6 +153,7 @@ callback_begin(struct stream *stream)
 {
 	assert(stream->loop->busy == NULL);
 	stream->loop->busy = stream;
+	stream->loop->is_secret = false;
 }
 
 static bool
@@ -196,6 +198,28 @@ stream_has_room(const struct stream *stream)
 	return stream->input.len == 0 || stream->input.len < stream->input_max;
 }
 
+/* Keep what the owner left. A secret gets its room at once, so that no copy is left behind. */
+static void
+received_keep(const struct stream *stream, struct buffer *held, struct span rest)
+{
+	if (stream->loop->is_secret && rest.len > 0 && rest.len < stream->input_max)
+		(void)buffer_reserve(held, stream->input_max);
+	(void)buffer_append(held, rest);
+	assert(!held->is_over);
+}
+
+/* Overwrite a secret where it was read, and what lies behind the octets that are kept. */
+static void
+received_wipe(struct loop *loop, struct span fresh, struct buffer *held, size_t kept)
+{
+	if (!loop->is_secret)
+		return;
+	if (fresh.len > 0)
+		memory_wipe(loop->scratch, fresh.len);
+	if (held->ptr != NULL)
+		memory_wipe(held->ptr + kept, held->room - kept);
+}
+
 /*
  * Give the owner what it had not taken and the new bytes, keep what it leaves. False when it
  * closed the stream, or that had to be. While it looks at the kept bytes they belong to nobody else, so that
@@ -219,21 +243,22 @@ stream_hand_over(struct stream *stream, struct span fresh)
 	size_t taken = stream->events->received(stream, all);
 
 	if (!callback_left_open(loop)) {
+		received_wipe(loop, fresh, &held, 0);
 		buffer_reset(&held);
 		return false;
 	}
 	assert(taken <= all.len);
 	if (stream->layer != layer && taken < all.len) {
+		received_wipe(loop, fresh, &held, 0);
 		buffer_reset(&held);
 		stream_break(stream, EPROTO);
 		return false;
 	}
-	if (held.len == 0) {
-		(void)buffer_append(&held, span_skip(fresh, taken));
-		assert(!held.is_over);
-	} else {
+	if (held.len > 0)
 		buffer_consume(&held, taken);
-	}
+	else
+		received_keep(stream, &held, span_skip(fresh, taken));
+	received_wipe(loop, fresh, &held, held.len);
 	if (held.len == 0)
 		buffer_reset(&held);
 	stream->input = held;
@@ -491,6 +516,21 @@ stream_ready(struct loop_watch *watch, unsigned events)
 		stream_mark_dirty(stream);
 	if ((events & (LOOP_READ | LOOP_HANGUP)) != 0)
 		stream_read(stream);
+}
+
+/* --- secrets ----------------------------------------------------------------------- */
+
+void
+stream_input_is_secret(struct stream *stream)
+{
+	stream->loop->is_secret = true;
+}
+
+void
+stream_limit_input(struct stream *stream, size_t input_max)
+{
+	assert(input_max <= LOOP_SCRATCH_OCTETS);
+	stream->input_max = input_max;
 }
 
 /* --- the interface ----------------------------------------------------------------- */

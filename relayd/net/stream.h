@@ -106,6 +106,15 @@ size_t stream_unread(const struct stream *stream);
 /* Drop what waits to be sent (a reply whose record could not be written). */
 void stream_forget_unsent(struct stream *stream);
 
+/*
+ * Within received: what it was given is secret (somebody's password). It is overwritten where
+ * it was received, and where it is kept as far as it was taken.
+ */
+void stream_input_is_secret(struct stream *stream);
+
+/* Another input_max from now on: for one long line among short ones. 64 KiB at most. */
+void stream_limit_input(struct stream *stream, size_t input_max);
+
 /* Stop reading; resume reading and hand over again what was not taken, in a later turn. */
 void stream_pause(struct stream *stream);
 void stream_resume(struct stream *stream);

@@ -36,6 +36,8 @@ grant_copy(struct arena *arena, struct grant_source *g)
 	g->ticket = arena_copy(arena, g->ticket);
 	g->route = arena_copy(arena, g->route);
 	g->rewrite_sender = arena_copy(arena, g->rewrite_sender);
+	g->bounce_to = arena_copy(arena, g->bounce_to);
+	g->sender_map = list_copy(arena, g->sender_map);
 	g->file = g->file == NULL ? NULL : arena_copy_text(arena, span_of(g->file));
 	g->connectors = list_copy(arena, g->connectors);
 	g->users = list_copy(arena, g->users);
@@ -59,6 +61,8 @@ connector_copy(struct arena *arena, struct connector_source *k)
 	k->bindings = bindings;
 	k->name = arena_copy(arena, k->name);
 	k->remote_ranges = list_copy(arena, k->remote_ranges);
+	for (size_t i = 0; i < ARRAY_LEN(k->go_betweens); i++)
+		k->go_betweens[i] = list_copy(arena, k->go_betweens[i]);
 	k->file = k->file == NULL ? NULL : arena_copy_text(arena, span_of(k->file));
 }
 
@@ -188,7 +192,7 @@ domains_compile(struct compiler *c)
 		if (*value != 0)
 			complain_at(c, true, &place,
 				    "the domain is written twice; remove one of the two");
-		*value = 1;
+		*value = (uint32_t)i + 1;
 	}
 }
 
@@ -232,6 +236,7 @@ compile(struct compiler *c)
 	names_collect(c);
 	domains_compile(c);
 	connectors_compile(c);
+	go_betweens_compile(c);
 	grants_compile(c);
 	open_relays_check(c);
 	policy_source_hash(c->source, p->hash);
@@ -284,6 +289,7 @@ policy_free(struct policy **policy)
 	*policy = NULL;
 	for (size_t i = 0; i < p->client_table_count; i++)
 		network_table_reset(&p->client_tables[i]);
+	go_betweens_reset(p);
 	network_table_reset(&p->network_table);
 	key_table_reset(&p->user_keys);
 	key_table_reset(&p->certificate_keys);

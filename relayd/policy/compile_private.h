@@ -89,6 +89,7 @@ void network_item_read(struct compiler *c, const struct place *place, const char
 /* ---- Connectors (compile_connectors.c), grants (compile_grants.c) ---- */
 
 void connectors_compile(struct compiler *c);
+void go_betweens_compile(struct compiler *c);
 void grants_compile(struct compiler *c);
 
 #endif

@@ -14,6 +14,9 @@ struct who {
 	const uint64_t *identities;	    /* users and certificates hold */
 	uint64_t networks[GRANT_WORDS_MAX]; /* networks and connector hold */
 	uint64_t known[GRANT_WORDS_MAX];    /* behind identities, when there is a login */
+	bool has_keys;			    /* sender and recipient were made ready */
+	struct address_key sender;
+	struct address_key recipient;
 };
 
 /* ---- One condition ---- */
@@ -37,24 +40,32 @@ rule_add(void *context, uint32_t value, unsigned specificity)
 }
 
 void
+keys_ask(const struct condition *condition, const struct pattern_table *table,
+	 const struct address_key *key, struct window w, uint64_t *pass)
+{
+	UNCLEARED uint64_t excepts[GRANT_WORDS_MAX];
+	struct rule_union all = { condition, w, pass, excepts };
+	size_t words = w.end - w.first;
+
+	bitmap_copy(pass + w.first, condition->unstated + w.first, words);
+	if (condition->has_excepts)
+		bitmap_empty(excepts + w.first, words);
+	pattern_table_match(table, key, rule_add, &all);
+	if (condition->has_excepts)
+		bitmap_and_not(pass + w.first, excepts + w.first, words);
+}
+
+void
 addresses_ask(const struct policy *p, const struct condition *condition,
 	      const struct pattern_table *table, const struct address *address,
 	      struct window w, uint64_t *pass)
 {
-	UNCLEARED uint64_t excepts[GRANT_WORDS_MAX];
 	UNCLEARED struct address_key key;
-	struct rule_union all = { condition, w, pass, excepts };
-	size_t words = w.end - w.first;
 
 	(void)p;
 	assert(address != NULL);
 	address_key_make(&key, address);
-	bitmap_copy(pass + w.first, condition->unstated + w.first, words);
-	if (condition->has_excepts)
-		bitmap_empty(excepts + w.first, words);
-	pattern_table_match(table, &key, rule_add, &all);
-	if (condition->has_excepts)
-		bitmap_and_not(pass + w.first, excepts + w.first, words);
+	keys_ask(condition, table, &key, w, pass);
 }
 
 void
@@ -131,8 +142,41 @@ identities_ask(const struct policy *p, const struct facts *facts, uint64_t *user
 
 /* ---- The stages: each gives the grants that pass it, within the window ---- */
 
+/*
+ * The client's network is known to some grant, so the rest will be looked up, too: have the
+ * memory fetch it all at once. Tables of 10^6 entries are in no cache, and waiting for one
+ * after the other is most of what a decision costs with them.
+ */
+static void
+keys_fetch(const struct policy *p, const struct facts *facts, enum stage upto,
+	   struct who *who)
+{
+	UNCLEARED char login[LOGIN_MAX];
+	struct key_probe probes[3] = { { .table = NULL } };
+	size_t realm_at;
+
+	who->has_keys = upto >= STAGE_RECIPIENT;
+	if (facts->user.len > 0 && p->user_keys.count > 0) {
+		size_t len = login_key_make(p->realm, facts->user, login, &realm_at);
+
+		key_probe_begin(&probes[0], &p->user_keys, LOGIN_EXACT,
+				(struct span){ login, len });
+	}
+	if (who->has_keys) {
+		address_key_make(&who->sender, facts->sender);
+		key_probe_begin(&probes[1], &p->sender_table.keys, PATTERN_ADDRESS,
+				(struct span){ who->sender.text, who->sender.len });
+		address_key_make(&who->recipient, facts->recipient);
+		key_probe_begin(&probes[2], &p->recipient_table.keys, PATTERN_ADDRESS,
+				(struct span){ who->recipient.text, who->recipient.len });
+	}
+	for (size_t i = 0; i < ARRAY_LEN(probes); i++)
+		key_probe_go_on(&probes[i]);
+}
+
 static struct window
-who_ask(const struct policy *p, const struct facts *facts, struct who *who)
+who_ask(const struct policy *p, const struct facts *facts, enum stage upto,
+	struct who *who)
 {
 	UNCLEARED uint64_t certificates[GRANT_WORDS_MAX];
 	struct window w = window_all(p);
@@ -144,6 +188,9 @@ who_ask(const struct policy *p, const struct facts *facts, struct who *who)
 	networks_ask(p, &facts->client, who->networks);
 	w = bitmap_meet(who->networks, who->networks, who->connector, w);
 	who->identities = p->anonymous;
+	who->has_keys = false;
+	if (w.first != w.end)
+		keys_fetch(p, facts, upto, who);
 	if (facts->user.len > 0 || facts->certificate_count > 0) {
 		identities_ask(p, facts, who->known, certificates);
 		bitmap_and(who->known, certificates, p->words);
@@ -293,11 +340,19 @@ stage_ask(const struct policy *p, const struct facts *facts, enum stage stage,
 		tls_ask(p, facts, w, pass);
 		return;
 	case STAGE_SENDER:
-		addresses_ask(p, &p->senders, &p->sender_table, facts->sender, w, pass);
+		if (who->has_keys)
+			keys_ask(&p->senders, &p->sender_table, &who->sender, w, pass);
+		else
+			addresses_ask(p, &p->senders, &p->sender_table, facts->sender, w,
+				      pass);
 		return;
 	case STAGE_RECIPIENT:
-		addresses_ask(p, &p->recipients, &p->recipient_table, facts->recipient, w,
-			      pass);
+		if (who->has_keys)
+			keys_ask(&p->recipients, &p->recipient_table, &who->recipient, w,
+				 pass);
+		else
+			addresses_ask(p, &p->recipients, &p->recipient_table,
+				      facts->recipient, w, pass);
 		return;
 	case STAGE_HEADER_FROM:
 		header_from_ask(p, facts, w, pass);
@@ -387,7 +442,7 @@ static bool
 reason_is_quota(enum reason reason)
 {
 	return reason == REASON_QUOTA_MESSAGES || reason == REASON_QUOTA_RECIPIENTS ||
-	       reason == REASON_QUOTA_OCTETS;
+	       reason == REASON_QUOTA_OCTETS || reason == REASON_QUOTA_SESSIONS;
 }
 
 static struct verdict
@@ -483,7 +538,7 @@ quota_decide(const struct facts *facts, const uint64_t *alive, struct window w)
 }
 
 static struct verdict
-grants_ask(const struct policy *p, const struct facts *facts, enum stage upto)
+grants_ask(const struct policy *p, const struct facts *facts, enum stage upto, bool by_quota)
 {
 	UNCLEARED uint64_t maps[2][GRANT_WORDS_MAX];
 	UNCLEARED uint64_t pass[GRANT_WORDS_MAX];
@@ -495,7 +550,7 @@ grants_ask(const struct policy *p, const struct facts *facts, enum stage upto)
 		return verdict_of(VERDICT_REFUSED, REASON_RELAY_NO_GRANT, STAGE_WHO,
 				  NO_GRANT);
 	if (upto >= STAGE_WHO)
-		w = who_ask(p, facts, &who);
+		w = who_ask(p, facts, upto, &who);
 	for (enum stage stage = STAGE_WHO; stage <= upto && stage < STAGE_QUOTA;
 	     stage++) {
 		uint64_t *next = maps[alive == maps[0]];
@@ -517,7 +572,7 @@ grants_ask(const struct policy *p, const struct facts *facts, enum stage upto)
 		return verdict_of(VERDICT_REFUSED, stage_reason(stage), stage,
 				  first_alive(alive, w));
 	}
-	if (upto >= STAGE_QUOTA)
+	if (by_quota)
 		return quota_decide(facts, alive, w);
 	return verdict_of(VERDICT_RELAYED, REASON_NONE, STAGE_PERMITTED,
 			  first_alive(alive, w));
@@ -564,10 +619,10 @@ is_unknown_in_clear(const struct policy *p, const struct facts *facts, enum stag
 	       connector_demands_tls(p, facts);
 }
 
-struct verdict
-policy_decide(const struct policy *p, const struct facts *facts, enum stage upto)
+static struct verdict
+decide(const struct policy *p, const struct facts *facts, enum stage upto, bool by_quota)
 {
-	struct verdict verdict = grants_ask(p, facts, upto);
+	struct verdict verdict = grants_ask(p, facts, upto, by_quota);
 
 	if (is_unknown_in_clear(p, facts, upto, &verdict))
 		verdict = verdict_of(VERDICT_REFUSED, REASON_TLS_REQUIRED, STAGE_TLS, NO_GRANT);
@@ -581,13 +636,25 @@ policy_decide(const struct policy *p, const struct facts *facts, enum stage upto
 	return verdict;
 }
 
+struct verdict
+policy_decide(const struct policy *p, const struct facts *facts, enum stage upto)
+{
+	return decide(p, facts, upto, upto >= STAGE_QUOTA);
+}
+
+struct verdict
+policy_decide_by_quota(const struct policy *p, const struct facts *facts, enum stage upto)
+{
+	return decide(p, facts, upto, true);
+}
+
 const struct reason_reply *
-verdict_reply(const struct verdict *verdict, enum reply_style style)
+verdict_reply(const struct verdict *verdict, const struct reply_wording *wording)
 {
 	if (verdict->kind != VERDICT_DEFERRED)
-		return reason_reply_get(verdict->reason, style);
-	return reason_reply_deferred(
-	    verdict->cause != REASON_NONE ? verdict->cause : verdict->reason, style);
+		return wording_reply(wording, verdict->reason);
+	return wording_reply_deferred(
+	    wording, verdict->cause != REASON_NONE ? verdict->cause : verdict->reason);
 }
 
 /* Why one grant stopped at STAGE_WHO. */
@@ -629,7 +696,7 @@ policy_trace(const struct policy *p, const struct facts *facts, enum stage upto,
 	if (p->grant_count == 0)
 		return;
 	if (upto >= STAGE_WHO)
-		(void)who_ask(p, facts, &who);
+		(void)who_ask(p, facts, upto, &who);
 	for (size_t grant = 0; grant < p->grant_count; grant++)
 		out[grant] =
 		    (struct grant_outcome){ grant, STAGE_PERMITTED, REASON_NONE };

@@ -12,6 +12,7 @@
 
 #define PLACES_FIRST  16
 #define RECORDS_FIRST 64
+#define PLACES_AHEAD  16384 /* from so many on a table is larger than a near cache */
 #define HEADER_WORDS  2 /* value; kind << 16 | length */
 
 struct key_place {
@@ -139,6 +140,31 @@ key_table_find(const struct key_table *t, unsigned char kind, struct span key)
 	return place->record == 0 ? 0 : t->records[place->record];
 }
 
+void
+key_probe_begin(struct key_probe *probe, const struct key_table *t, unsigned char kind,
+		struct span key)
+{
+	probe->table = NULL;
+	if (t->place_count < PLACES_AHEAD || key.len > KEY_OCTETS_MAX)
+		return;
+	probe->table = t;
+	probe->hash = key_hash(kind, key);
+	__builtin_prefetch(&t->places[(size_t)probe->hash & (t->place_count - 1)]);
+}
+
+void
+key_probe_go_on(const struct key_probe *probe)
+{
+	const struct key_table *t = probe->table;
+
+	if (t == NULL)
+		return;
+	const struct key_place *place =
+	    &t->places[(size_t)probe->hash & (t->place_count - 1)];
+
+	__builtin_prefetch(&t->records[place->record]); /* record 0 is there, too */
+}
+
 uint32_t *
 key_table_next(struct key_table *t, size_t *at)
 {
@@ -148,6 +174,22 @@ key_table_next(struct key_table *t, size_t *at)
 		return NULL;
 	*at = record + HEADER_WORDS + ((t->records[record + 1] & 0xffff) + 3) / 4;
 	return t->records + record;
+}
+
+bool
+key_table_walk(const struct key_table *t, size_t *at, unsigned char *kind,
+	       struct span *key)
+{
+	size_t record = *at == 0 ? 1 : *at;
+
+	if (record >= t->used)
+		return false;
+	const uint32_t *words = t->records + record;
+
+	*kind = (unsigned char)(words[1] >> 16);
+	*key = (struct span){ (const char *)(words + HEADER_WORDS), words[1] & 0xffff };
+	*at = record + HEADER_WORDS + (key->len + 3) / 4;
+	return true;
 }
 
 void

@@ -32,8 +32,26 @@ uint32_t *key_table_put(struct key_table *t, unsigned char kind, struct span key
 /* The value of a key, or 0. */
 uint32_t key_table_find(const struct key_table *t, unsigned char kind, struct span key);
 
+/*
+ * Looking up ahead, for tables that no cache holds: begin asks the memory for the place where
+ * the key would be, go_on, some other work later, for its record. Then key_table_find finds
+ * both there. Several at once cost the time of one.
+ */
+struct key_probe {
+	const struct key_table *table; /* NULL: nothing to do */
+	uint64_t hash;
+};
+
+void key_probe_begin(struct key_probe *probe, const struct key_table *t, unsigned char kind,
+		     struct span key);
+void key_probe_go_on(const struct key_probe *probe);
+
 /* Walk over the values: *at starts at 0; NULL at the end. */
 uint32_t *key_table_next(struct key_table *t, size_t *at);
+
+/* The same with the key, which is the table's. False at the end. */
+bool key_table_walk(const struct key_table *t, size_t *at, unsigned char *kind,
+		    struct span *key);
 
 /* Give back what growing left over. */
 void key_table_trim(struct key_table *t);

@@ -140,9 +140,11 @@ is_possible(const struct policy *p, size_t grant)
 	for (size_t i = 0; i < p->connector_count; i++) {
 		const struct connector_source *k = &p->connectors[i];
 		bool has_tls = k->tls != TLS_NONE;
+		bool has_logins = k->can_authenticate ||
+				  k->go_betweens[GO_BETWEEN_XCLIENT].count > 0;
 
 		if (bitmap_has(p->connector_grants[i], grant) &&
-		    (g->users.count == 0 || k->can_authenticate) &&
+		    (g->users.count == 0 || has_logins) &&
 		    (g->certificates.count == 0 || has_tls) &&
 		    (!g->requires_tls || has_tls))
 			return true;
@@ -481,6 +483,7 @@ policy_lint(const struct policy *p, int64_t now_ms, policy_complain *complain,
 	};
 
 	lint_connectors(&lint);
+	go_betweens_lint(p, complain, context);
 	for (size_t i = 0; i < p->grant_count; i++) {
 		lint_dates(&lint, &p->grants[i]);
 		lint_senders(&lint, &p->grants[i]);

@@ -14,18 +14,25 @@ ip_is_any(const struct ip *ip)
 	       (ip_is_v4(ip) && memcmp(ip->bytes + 12, none.bytes, 4) == 0);
 }
 
+/* 0.0.0.0 takes IPv4; :: takes what is left, IPv4 too where the socket does. */
+bool
+binding_takes(const struct ip_endpoint *bound, const struct ip_endpoint *local)
+{
+	const struct ip *ip = &bound->ip;
+
+	return bound->port == local->port &&
+	       (ip_compare(ip, &local->ip) == 0 ||
+		(ip_is_any(ip) && (!ip_is_v4(ip) || ip_is_v4(&local->ip))));
+}
+
 size_t
 policy_connector_find(const struct policy *p, const struct ip_endpoint *local,
 		      const struct ip *client)
 {
 	for (size_t i = 0; i < p->binding_count; i++) {
 		const struct binding *binding = &p->bindings[i];
-		const struct ip *ip = &binding->local.ip;
 
-		/* 0.0.0.0 takes IPv4; :: takes what is left, IPv4 too where the socket does */
-		if (binding->local.port != local->port ||
-		    (ip_compare(ip, &local->ip) != 0 &&
-		     !(ip_is_any(ip) && (!ip_is_v4(ip) || ip_is_v4(&local->ip)))))
+		if (!binding_takes(&binding->local, local))
 			continue;
 		uint32_t connector = network_table_find(binding->clients, client);
 

@@ -45,6 +45,17 @@ ip_next(const struct ip *ip, struct ip *next)
 	return false;
 }
 
+bool
+ip_previous(const struct ip *ip, struct ip *previous)
+{
+	*previous = *ip;
+	for (size_t i = sizeof(previous->bytes); i-- > 0;) {
+		if (previous->bytes[i]-- != 0)
+			return true;
+	}
+	return false;
+}
+
 /* ---- Looking up ---- */
 
 /* The last of pieces[low..high) that starts no later than x; pieces[low] does. */
@@ -517,4 +528,113 @@ network_tables_meet(const struct network_table *a, const struct network_table *b
 {
 	v4_meet(a, b, meet, context);
 	v6_meet(a, b, meet, context);
+}
+
+static struct ip
+v4_ip(uint32_t number)
+{
+	struct ip ip = v4_all.first;
+
+	ip.bytes[12] = (unsigned char)(number >> 24);
+	ip.bytes[13] = (unsigned char)(number >> 16);
+	ip.bytes[14] = (unsigned char)(number >> 8);
+	ip.bytes[15] = (unsigned char)number;
+	return ip;
+}
+
+/* Where the pieces of one table begin to hold next, and what they hold. */
+struct v6_cursor {
+	const struct network_table *table;
+	size_t next;
+	uint32_t value;
+};
+
+/* Take what begins no later than here; the earliest later beginning into *next, if any. */
+static bool
+cursor_move(struct v6_cursor *cursor, const struct ip *here, struct ip *next)
+{
+	const struct network_table *t = cursor->table;
+
+	while (cursor->next < t->v6_count &&
+	       ip_compare(&t->v6[cursor->next].start, here) <= 0)
+		cursor->value = t->v6[cursor->next++].value;
+	if (cursor->next == t->v6_count)
+		return false;
+	*next = t->v6[cursor->next].start;
+	return true;
+}
+
+/* The addresses of `within`, none of which is an IPv4 one. */
+static void
+v6_walk(struct v6_cursor *a, struct v6_cursor *b, const struct ip_range *within,
+	network_walk *walk, void *context)
+{
+	struct ip_range range = { within->first, within->last };
+
+	for (;;) {
+		struct ip next_a = { { 0 } }, next_b = { { 0 } };
+		bool has_a = cursor_move(a, &range.first, &next_a);
+		bool has_b = cursor_move(b, &range.first, &next_b);
+		struct ip next = !has_b || (has_a && ip_compare(&next_a, &next_b) < 0) ?
+				     next_a :
+				     next_b;
+		bool is_last =
+		    !(has_a || has_b) || ip_compare(&next, &within->last) > 0;
+
+		range.last = within->last;
+		if (!is_last)
+			(void)ip_previous(&next, &range.last);
+		walk(context, &range, a->value, b->value);
+		if (is_last)
+			return;
+		range.first = next;
+	}
+}
+
+void
+network_tables_walk(const struct network_table *a, const struct network_table *b,
+		    network_walk *walk, void *context)
+{
+	const uint64_t end = UINT64_C(1) << 32;
+	struct v6_cursor cursor_a = { .table = a }, cursor_b = { .table = b };
+	size_t i = 0, j = 0;
+
+	v6_walk(&cursor_a, &cursor_b, &v6_below, walk, context);
+	v6_walk(&cursor_a, &cursor_b, &v6_above, walk, context);
+	for (uint64_t at = 0; at < end;) {
+		uint64_t next_a = i + 1 < a->v4_count ? a->v4[i + 1].start : end;
+		uint64_t next_b = j + 1 < b->v4_count ? b->v4[j + 1].start : end;
+		uint64_t next = next_a < next_b ? next_a : next_b;
+		struct ip_range range = { v4_ip((uint32_t)at), v4_ip((uint32_t)(next - 1)) };
+
+		walk(context, &range, a->v4_count == 0 ? 0 : a->v4[i].value,
+		     b->v4_count == 0 ? 0 : b->v4[j].value);
+		i += next == next_a && next < end;
+		j += next == next_b && next < end;
+		at = next;
+	}
+}
+
+void
+range_list_join(struct range_list *list)
+{
+	size_t kept = 0;
+
+	if (list->count > 0)
+		qsort(list->items, list->count, sizeof(*list->items), range_compare);
+	for (size_t i = 0; i < list->count; i++) {
+		struct ip_range *last = kept == 0 ? NULL : &list->items[kept - 1].range;
+		const struct ip_range *range = &list->items[i].range;
+		struct ip next;
+		bool joins = last != NULL && (!ip_next(&last->last, &next) ||
+					      ip_compare(&range->first, &next) <= 0);
+
+		if (joins && ip_is_v4(&range->first) == ip_is_v4(&last->last)) {
+			if (ip_compare(&range->last, &last->last) > 0)
+				last->last = range->last;
+			continue;
+		}
+		list->items[kept++] = (struct owned_range){ .range = *range };
+	}
+	list->count = kept;
 }

@@ -78,7 +78,24 @@ typedef void network_meet(void *context, uint32_t a, uint32_t b, uint64_t v4_cou
 void network_tables_meet(const struct network_table *a, const struct network_table *b,
 			 network_meet *meet, void *context);
 
+/*
+ * The same with the addresses, in ascending order of IPv6, then of IPv4 (as IPv4-mapped): the
+ * ranges are all addresses there are, none overlaps, and within one both values are the same.
+ */
+typedef void network_walk(void *context, const struct ip_range *range, uint32_t a, uint32_t b);
+void network_tables_walk(const struct network_table *a, const struct network_table *b,
+			 network_walk *walk, void *context);
+
 /* The address after; false at the end of all addresses. */
 bool ip_next(const struct ip *ip, struct ip *next);
+
+/* The address before; false at the first of all. */
+bool ip_previous(const struct ip *ip, struct ip *previous);
+
+/*
+ * Sort by first address and join what touches or overlaps; owners are forgotten. IPv4 addresses
+ * stay apart from the others.
+ */
+void range_list_join(struct range_list *list);
 
 #endif

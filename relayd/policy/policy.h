@@ -52,6 +52,15 @@ enum limit_unit {
 	LIMIT_MESSAGES,
 	LIMIT_RECIPIENTS,
 	LIMIT_OCTETS,
+	LIMIT_SESSIONS, /* at the same time; has no window */
+};
+
+/* Whose use is counted apart from others'. */
+enum limit_key {
+	LIMIT_PER_GRANT,   /* all under the grant together */
+	LIMIT_PER_LOGIN,   /* those without one together */
+	LIMIT_PER_ADDRESS, /* of the client */
+	LIMIT_PER_SENDER,  /* reverse-path, in whatever case it is written */
 };
 
 /* ---- What the configuration says. Built by config/, borrowed by policy_new. ---- */
@@ -91,11 +100,19 @@ struct accepted_domain_source {
 	unsigned line;
 };
 
+/* Hosts that speak for clients of theirs, by the way in which they say who these are. */
+enum go_between {
+	GO_BETWEEN_PROXY,   /* proxy-protocol: the header of the PROXY protocol, required */
+	GO_BETWEEN_XCLIENT, /* xclient: the command XCLIENT, when they like */
+	GO_BETWEEN_COUNT,
+};
+
 struct connector_source {
 	struct span name;
 	const struct ip_endpoint *bindings;
 	size_t binding_count;
 	struct text_list remote_ranges; /* addresses, prefixes, a-b, table:NAME */
+	struct text_list go_betweens[GO_BETWEEN_COUNT]; /* the same */
 	bool can_authenticate;		/* it offers at least one AUTH mechanism */
 	enum tls_demand tls;
 	enum policy_mode mode;
@@ -107,8 +124,11 @@ struct connector_source {
 struct limit_source {
 	uint64_t count;
 	enum limit_unit unit;
-	uint32_t window_s;
+	enum limit_key key;
+	uint32_t window_s; /* 0: LIMIT_SESSIONS */
 };
+
+#define LIMITS_MAX 16 /* of one grant */
 
 struct grant_source {
 	struct span name;
@@ -130,6 +150,8 @@ struct grant_source {
 	size_t limit_count;
 	struct span route;	    /* name, or empty */
 	struct span rewrite_sender; /* or empty */
+	struct text_list sender_map; /* "PATTERN = ADDRESS" */
+	struct span bounce_to;	     /* who is told in place of a doubtful sender, or empty */
 	int64_t starts_ms;	    /* 0: always */
 	int64_t expires_ms;	    /* the first millisecond that is too late; 0: never */
 	enum policy_mode mode;
@@ -242,7 +264,7 @@ struct verdict {
  * NULL: nothing (relayed).
  */
 const struct reason_reply *verdict_reply(const struct verdict *verdict,
-					 enum reply_style style);
+					 const struct reply_wording *wording);
 
 /*
  * The connector that takes a client: bound where it connected (a specific address before
@@ -252,12 +274,30 @@ size_t policy_connector_find(const struct policy *policy, const struct ip_endpoi
 			     const struct ip *client);
 
 /*
+ * Is the host a go-between of some connector that is bound where it connected? This is asked
+ * before the connector is known: that depends on who the client turns out to be.
+ */
+bool policy_is_go_between(const struct policy *policy, enum go_between kind,
+			  const struct ip_endpoint *local, const struct ip *host);
+
+/* Does this connector take clients by the word of this host? */
+bool policy_connector_believes(const struct policy *policy, size_t connector,
+			       enum go_between kind, const struct ip *host);
+
+/*
  * Decide by the facts of the stages up to and including `upto`. VERDICT_RELAYED then means
  * "not refused so far": some grant passes all of them; the first such in the file is named.
  * With upto == STAGE_QUOTA everything was asked.
  */
 struct verdict policy_decide(const struct policy *policy, const struct facts *facts,
 			     enum stage upto);
+
+/*
+ * The same, and whatever `upto` is, of the grants that pass only one that has_quota is named:
+ * for a session that takes what it needs of a grant's limits as early as at RCPT.
+ */
+struct verdict policy_decide_by_quota(const struct policy *policy, const struct facts *facts,
+				      enum stage upto);
 
 /* What stopped (or passed) one grant: for traces. */
 struct grant_outcome {
@@ -292,11 +332,36 @@ const struct connector_source *policy_connector(const struct policy *policy, siz
 size_t policy_grant_find(const struct policy *policy, struct span name); /* or NO_GRANT */
 size_t policy_connector_find_name(const struct policy *policy, struct span name);
 
+/* Is the connector, or the grant, in monitor mode at a time (wall clock)? */
+bool connector_is_monitoring(const struct connector_source *connector, int64_t now_ms);
+bool grant_is_monitoring(const struct grant_source *grant, int64_t now_ms);
+
 /* Is the address in an accepted domain? */
 bool policy_is_accepted_domain(const struct policy *policy, struct span domain);
 
+/* Are any domains declared accepted at all? */
+bool policy_has_accepted_domains(const struct policy *policy);
+
+/* How the senders of a grant hold an address; the closest of those that do. */
+enum sender_hold {
+	SENDER_NOT_HELD,
+	SENDER_HELD_BY_ANY,    /* "*" */
+	SENDER_HELD_BY_DOMAIN, /* "@d", "@*.d", an accepted domain */
+	SENDER_HELD_BY_NAME,   /* the address itself, with a tag perhaps, or "<>" */
+};
+enum sender_hold policy_sender_hold(const struct policy *policy, size_t grant,
+				    const struct address *sender);
+
 /* Eight bytes as 16 hex digits and a NUL: changes whenever the policy means something else. */
 void policy_hash(const struct policy *policy, char out[17]);
+
+/* "root@localhost = ops@example.com" of a sender-map: both sides; the left is a pattern. */
+enum parse_status sender_map_parse(struct span text, struct span *from, struct span *to);
+/* A limit as one writes it: "600 messages/hour per sender". Appended. */
+void limit_append(const struct limit_source *limit, struct buffer *out);
+
+/* "grant", "login", "address" or "sender". */
+const char *limit_key_name(enum limit_key key);
 
 /* ---- Patterns, shared with the choice of routes ---- */
 

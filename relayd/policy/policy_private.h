@@ -74,6 +74,8 @@ struct policy {
 	bool *connector_wants_login;  /* every grant there needs a login or certificate */
 	bool *connector_is_all_v4;    /* its ranges hold every IPv4 address */
 	bool *connector_is_all_v6;
+	struct network_table *go_betweens[GO_BETWEEN_COUNT]; /* by connector; value 1 */
+	bool has_go_betweens[GO_BETWEEN_COUNT];
 
 	/* who */
 	struct condition networks;
@@ -100,7 +102,7 @@ struct policy {
 
 	struct accepted_domain_source *domains;
 	size_t domain_count;
-	struct pattern_table accepted;
+	struct pattern_table accepted; /* value: domain + 1 */
 	struct table_seen *tables;
 	size_t table_count;
 	char hash[17];
@@ -116,6 +118,13 @@ size_t login_key_make(struct span realm, struct span login, char out[LOGIN_MAX],
 
 /* The same for "dns:...", "sha256:..." and so on, into out[IDENTITY_MAX]; 0: not of that form. */
 size_t identity_key_make(struct span identity, char out[IDENTITY_MAX]);
+
+/* Does a socket that is bound there take clients that connect to local? (look.c) */
+bool binding_takes(const struct ip_endpoint *bound, const struct ip_endpoint *local);
+
+/* Go-betweens that cannot connect, or that are everybody (go_between.c). */
+void go_betweens_lint(const struct policy *policy, policy_complain *complain, void *context);
+void go_betweens_reset(struct policy *policy);
 
 /* "table:NAME" -> NAME. */
 bool table_reference_take(struct span text, struct span *name);
@@ -136,16 +145,14 @@ void anonymous_grants_find(const struct policy *p, uint64_t *map);
 /* Those of them that hold for clients from anywhere, into map; ranges are each connector's. */
 void open_relays_find(const struct policy *p, const struct range_list *ranges, uint64_t *map);
 
-/* Is the connector, or the grant, in monitor mode now? */
-bool connector_is_monitoring(const struct connector_source *connector, int64_t now_ms);
-bool grant_is_monitoring(const struct grant_source *grant, int64_t now_ms);
-
 /* ---- What decide.c asks, and describe.c tells ---- */
 
 /* The grants whose senders (or recipients, networks ...) hold this, into pass. */
 void addresses_ask(const struct policy *p, const struct condition *condition,
 		   const struct pattern_table *table, const struct address *address,
 		   struct window w, uint64_t *pass);
+void keys_ask(const struct condition *condition, const struct pattern_table *table,
+	      const struct address_key *key, struct window w, uint64_t *pass);
 void networks_ask(const struct policy *p, const struct ip *client, uint64_t *pass);
 void identities_ask(const struct policy *p, const struct facts *facts, uint64_t *users,
 		    uint64_t *certificates);

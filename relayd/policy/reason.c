@@ -207,6 +207,27 @@ static const struct reason_row reasons[REASON_COUNT] = {
 		.remedy = "Wait and send again, send smaller messages, or raise limits of the grant.",
 	},
 
+	[REASON_QUOTA_SESSIONS] = {
+		.token = "quota.sessions",
+		.replies = {
+			[REPLY_STYLE_RELAYD] = { 451, { 4, 7, 1 },
+						 "Too many sessions, try again later" },
+		},
+		.meaning = "As many sessions as the grant allows at a time are sending under it.",
+		.remedy = "Let the application use fewer connections, or raise limits of the grant.",
+	},
+	[REASON_QUOTA_TROUBLE] = {
+		.token = "quota.trouble",
+		.replies = {
+			[REPLY_STYLE_RELAYD] = { 451, { 4, 3, 0 },
+						 "Cannot count now, try again later" },
+		},
+		.meaning = "The use of the grant could not be counted: Redis is away and shared says "
+			   "when-away = \"closed\", or there is no room for one more counter.",
+		.remedy = "See that Redis runs and can be reached, or write when-away = \"open\"; see "
+			  "`relayctl limits` for how much is counted.",
+	},
+
 	/* ---- logins ---- */
 	[REASON_AUTH_FAILED] = {
 		.token = "auth.failed",
@@ -308,6 +329,27 @@ static const struct reason_row reasons[REASON_COUNT] = {
 		.remedy = "Let the application use fewer at a time, or raise "
 			  "max-connections-per-source of the connector.",
 	},
+	[REASON_CONNECTION_PROXY_HEADER] = { /* the reply is for the table: nobody is told */
+		.token = "connection.proxy-header",
+		.replies = {
+			[REPLY_STYLE_RELAYD] = { 421, { 4, 3, 2 }, "Service not available" },
+		},
+		.meaning = "The host is named in proxy-protocol of a connector there and did not "
+			   "begin with a whole PROXY header in time.",
+		.remedy = "Let the proxy send PROXY headers (HAProxy: send-proxy-v2), or take its "
+			  "address out of proxy-protocol if no proxy runs there.",
+	},
+	[REASON_CONNECTION_GO_BETWEEN] = {
+		.token = "connection.go-between",
+		.replies = {
+			[REPLY_STYLE_RELAYD] = { 421, { 4, 3, 2 }, "Service not available" },
+		},
+		.meaning = "A proxy or XCLIENT host says who the client is, and the connector whose "
+			   "ranges hold this client does not take that host's word, or the client's "
+			   "address is not known.",
+		.remedy = "Name the host in proxy-protocol or xclient of that connector as well, if "
+			  "its clients may come this way.",
+	},
 	[REASON_SESSION_ERRORS] = {
 		.token = "session.errors",
 		.replies = {
@@ -327,6 +369,19 @@ static const struct reason_row reasons[REASON_COUNT] = {
 		.meaning = "The client was silent for too long, or the session lasted too long.",
 		.remedy = "Look for a stalled application or network; inactivity-timeout and "
 			  "connection-timeout of the connector set the times.",
+	},
+	[REASON_SESSION_RATE] = {
+		.token = "session.message-rate",
+		.replies = {
+			[REPLY_STYLE_RELAYD]   = { 451, { 4, 7, 1 },
+				"Too many messages from your address, try again later" },
+			[REPLY_STYLE_EXCHANGE] = { 451, { 4, 4, 2 },
+				"Message submission rate for this client has exceeded the configured "
+				"limit" },
+		},
+		.meaning = "This client address began as many messages in a minute as one may.",
+		.remedy = "Let the application send more slowly, or raise message-rate-limit of the "
+			  "connector.",
 	},
 	[REASON_SESSION_ABANDONED] = {
 		.token = "session.abandoned",
@@ -507,6 +562,78 @@ reason_reply_deferred(enum reason reason, enum reply_style style)
 	if (reply != NULL && reply->code < 500)
 		return reply;
 	return reason_reply_get(REASON_POLICY_TROUBLE, style);
+}
+
+/* ---- Wording ---- */
+
+const struct reason_reply *
+wording_reply(const struct reply_wording *wording, enum reason reason)
+{
+	assert(reason < REASON_COUNT);
+	if (wording->instead[reason].text != NULL)
+		return &wording->instead[reason];
+	return reason_reply_get(reason, wording->style);
+}
+
+const struct reason_reply *
+wording_reply_deferred(const struct reply_wording *wording, enum reason reason)
+{
+	const struct reason_reply *instead = &wording->instead[reason];
+
+	/* what is said for good is not what is said for now */
+	if (instead->text != NULL && instead->code < 500 &&
+	    row_of(reason)->deferred.text == NULL)
+		return instead;
+	const struct reason_reply *reply = reason_reply_deferred(reason, wording->style);
+	bool is_general = reply == reason_reply_get(REASON_POLICY_TROUBLE, wording->style);
+
+	return is_general ? wording_reply(wording, REASON_POLICY_TROUBLE) : reply;
+}
+
+static const char *
+override_text_check(struct span text)
+{
+	if (text.len == 0)
+		return "is empty; write what the client shall read";
+	if (text.len > REPLY_OVERRIDE_MAX)
+		return "is longer than 300 octets; write less, and where to read more";
+	for (size_t i = 0; i < text.len; i++) {
+		if (text.ptr[i] < ' ' || text.ptr[i] > '~')
+			return "holds a byte that a reply may not (a line end, a control or "
+			       "an accented character); write printable ASCII";
+	}
+	if (text.ptr[0] >= '2' && text.ptr[0] <= '5' && text.len > 3 &&
+	    (text.ptr[3] == ' ' || (text.ptr[1] == '.' && text.ptr[3] == '.')))
+		return "begins with a code; write that as code = or enhanced = and leave it "
+		       "out of the text";
+	return NULL;
+}
+
+const char *
+reply_override_check(enum reason reason, const struct reason_reply *instead,
+		     struct span text, const char **what)
+{
+	const struct reason_reply *usual = reason_reply_get(reason, REPLY_STYLE_RELAYD);
+
+	assert(usual != NULL);
+	*what = "code";
+	if (instead->code / 100 != usual->code / 100)
+		return usual->code >= 500 ?
+			   "would make something else of a refusal; write a code from 500 to "
+			   "599" :
+			   "would make something else of a deferral; write a code from 400 to "
+			   "499";
+	if ((instead->code == 421) != (usual->code == 421))
+		return usual->code == 421 ?
+			   "cannot be: the session is closed after this reply, which 421 says" :
+			   "cannot be: 421 says that the session is closed, and it is not";
+	*what = "enhanced";
+	if (instead->enhanced[0] != instead->code / 100)
+		return "is of another class than the code; let both begin with the same digit";
+	if (instead->enhanced[1] > 7 || instead->enhanced[2] > 999)
+		return "is no enhanced code; write one as \"5.7.1\"";
+	*what = "text";
+	return override_text_check(text);
 }
 
 const char *

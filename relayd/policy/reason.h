@@ -44,6 +44,8 @@ enum reason {
 	REASON_QUOTA_MESSAGES,
 	REASON_QUOTA_RECIPIENTS,
 	REASON_QUOTA_OCTETS,
+	REASON_QUOTA_SESSIONS,
+	REASON_QUOTA_TROUBLE, /* quota.trouble: could not count, 451 4.3.0 */
 
 	/* logins (issue "Logins, TLS and certificates") */
 	REASON_AUTH_FAILED,	  /* auth.failed: 535 5.7.8 */
@@ -57,11 +59,14 @@ enum reason {
 	REASON_CONNECTION_NO_CONNECTOR, /* connection.no-connector: 421 4.3.2 */
 	REASON_CONNECTION_LIMIT,	/* connection.limit: 421 4.3.2 */
 	REASON_CONNECTION_SOURCE_LIMIT, /* connection.source-limit: 421 4.3.2 */
+	REASON_CONNECTION_PROXY_HEADER, /* connection.proxy-header: closed without a word */
+	REASON_CONNECTION_GO_BETWEEN,	/* connection.go-between: 421 4.3.2 */
 	REASON_SESSION_ERRORS,		/* session.errors: 421 4.7.0 */
 	REASON_SESSION_TIMEOUT,		/* session.timeout: 421 4.4.2 */
 	REASON_SESSION_ABANDONED,	/* session.abandoned: permitted, the client left */
 	REASON_SESSION_EARLY_TALKER,	/* session.early-talker: 554 5.5.1 */
 	REASON_SESSION_SHUTDOWN,	/* session.shutdown: 421 4.3.2 */
+	REASON_SESSION_RATE,		/* session.message-rate: 451 4.7.1 */
 
 	/* the message's */
 	REASON_MESSAGE_SIZE,	   /* message.size: 552 5.3.4 */
@@ -109,6 +114,32 @@ const struct reason_reply *reason_reply_get(enum reason reason, enum reply_style
  * 4xx; never NULL.
  */
 const struct reason_reply *reason_reply_deferred(enum reason reason, enum reply_style style);
+
+/*
+ * How this relay answers: a style, and what the configuration says instead (reply "TOKEN" {}).
+ * All zero: the style "relayd".
+ */
+struct reply_wording {
+	enum reply_style style;
+	struct reason_reply instead[REASON_COUNT]; /* text NULL: as the style says */
+};
+
+/* As reason_reply_get and reason_reply_deferred, in this wording. */
+const struct reason_reply *wording_reply(const struct reply_wording *wording,
+					 enum reason reason);
+const struct reason_reply *wording_reply_deferred(const struct reply_wording *wording,
+						  enum reason reason);
+
+#define REPLY_OVERRIDE_MAX 300 /* octets of a text */
+
+/*
+ * May this be said instead of what a reason says? The class stays (a refusal a refusal, a
+ * deferral a deferral), 421 closes the session and so comes and goes with it, code and
+ * enhanced code agree, and the text is short, printable ASCII. NULL, or what is wrong and what
+ * to write instead (a constant); *what then is "text", "code" or "enhanced".
+ */
+const char *reply_override_check(enum reason reason, const struct reason_reply *instead,
+				 struct span text, const char **what);
 
 /* One sentence each, for the administrator who reads `relayctl why` or `relayctl reason`. */
 const char *reason_meaning(enum reason reason);

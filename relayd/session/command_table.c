@@ -43,6 +43,7 @@ static const struct command commands[VERB_COUNT] = {
 	[VERB_EXPN] =     { command_expn,     USELESS,              STATE_SAME,      ANYWHERE },
 	[VERB_HELP] =     { command_help,     USELESS,              STATE_SAME,      ANYWHERE },
 	[VERB_STARTTLS] = { command_starttls, ENDS_GROUP,           STATE_CONNECTED, { REPLY_HELLO_FIRST, ACCEPTED,        REPLY_BAD_SEQUENCE,        REPLY_BAD_SEQUENCE, REPLY_BAD_SEQUENCE } },
+	[VERB_XCLIENT] =  { command_xclient,  ENDS_GROUP,           STATE_CONNECTED, { ACCEPTED,          ACCEPTED,        REPLY_BAD_SEQUENCE,        REPLY_BAD_SEQUENCE, REPLY_BAD_SEQUENCE } },
 	[VERB_AUTH] =     { command_auth,     ENDS_GROUP,           STATE_SAME,      { REPLY_HELLO_FIRST, ACCEPTED,        REPLY_AUTH_IN_TRANSACTION, REPLY_AUTH_IN_TRANSACTION, REPLY_AUTH_IN_TRANSACTION } },
 };
 /* clang-format on */

@@ -14,14 +14,19 @@ relayd_libsession_a_SOURCES = \
 	%D%/command_starttls.c \
 	%D%/command_table.c \
 	%D%/command_vrfy.c \
+	%D%/command_xclient.c \
 	%D%/connection_limits.c %D%/connection_limits.h \
 	%D%/content.c \
+	%D%/nat_sketch.c %D%/nat_sketch.h \
+	%D%/proxy.c \
 	%D%/session.c \
 	%D%/session.h \
 	%D%/session_private.h \
+	%D%/session_quota.c \
 	%D%/session_record.c \
 	%D%/session_server.c \
 	%D%/session_tls.c \
+	%D%/shared_quota.c %D%/shared_quota.h \
 	%D%/transaction.c
 
 EXTRA_DIST += docs/smtp.md

@@ -10,6 +10,7 @@
  */
 #include "session/session_private.h"
 
+#include "auth/exchange.h"
 #include "base/memory.h"
 
 #include <assert.h>
@@ -17,28 +18,48 @@
 
 /* --- replies --- */
 
-/* Those who have logged in will not wait; nobody can, yet. */
-static bool
-session_is_tarpitted(const struct session *session, struct span reply)
+/* How long it waits in the tarpit. Those who have logged in do not. */
+static int64_t
+reply_delay_ms(const struct session *session, struct span reply)
 {
-	return session->settings->tarpit_ms > 0 && reply.len > 0 && reply.ptr[0] == '5';
+	bool is_refusal = reply.len > 0 && reply.ptr[0] == '5';
+
+	return is_refusal && session->login == NULL ? session->settings->tarpit_ms : 0;
 }
 
 void
 session_send(struct session *session, struct span reply)
 {
+	session_send_late(session, reply, 0);
+}
+
+/* Behind a reply that was the last one of its kind. */
+static void
+session_bid_farewell(struct session *session)
+{
+	if (session->farewell != REASON_NONE)
+		session_turn_away(session, session->farewell, "its logins fail too often");
+}
+
+void
+session_send_late(struct session *session, struct span reply, int64_t delay_ms)
+{
+	int64_t tarpit_ms = reply_delay_ms(session, reply);
+
 	if (session->is_ending)
 		return;
-	if (!session_is_tarpitted(session, reply)) {
+	if (delay_ms < tarpit_ms)
+		delay_ms = tarpit_ms;
+	if (delay_ms == 0) {
 		(void)stream_write(&session->stream, reply);
+		session_bid_farewell(session);
 		return;
 	}
 	assert(session->held == NULL);
 	session->held = memory_copy_text(reply);
 	session->held_len = reply.len;
 	session_wait(session, WAIT_TARPIT);
-	loop_timer_set(session->server->environment.loop, &session->timer,
-		       session->settings->tarpit_ms);
+	loop_timer_set(session->server->environment.loop, &session->timer, delay_ms);
 }
 
 /* The reply that waits in the tarpit, if any, leaves now. */
@@ -67,7 +88,7 @@ reply_make(struct session *session, enum reply_id reply)
 const struct reason_reply *
 session_reason(const struct session *session, enum reason reason)
 {
-	return reason_reply_get(reason, session->server->environment.style);
+	return wording_reply(session->server->environment.wording, reason);
 }
 
 struct span
@@ -147,6 +168,7 @@ void
 session_end(struct session *session, enum reason reason, struct span last_words)
 {
 	session_send_held(session);
+	session_auth_end(session);
 	session->waits = 0;
 	if (!session->is_ending && last_words.len > 0 && !session_awaits_tls(session))
 		(void)stream_write(&session->stream, last_words);
@@ -245,9 +267,10 @@ session_timer_expired(struct loop_timer *timer)
 		session_note_life(session);
 		session_set_timer(session);
 		session_go_on(session, WAIT_TARPIT);
+		session_bid_farewell(session);
 		return;
 	}
-	if ((session->waits & (WAIT_COMMIT | WAIT_SPOOL)) != 0)
+	if ((session->waits & (WAIT_COMMIT | WAIT_SPOOL | WAIT_AUTH | WAIT_QUOTA)) != 0)
 		session->alive_ms = now; /* it is we who are slow */
 	if ((session->waits & WAIT_COMMIT) != 0) {
 		loop_timer_set(session->server->environment.loop, &session->timer, 1000);
@@ -264,14 +287,15 @@ session_timer_expired(struct loop_timer *timer)
 /* --- octets --- */
 
 /*
- * Take a command line off the front and run it. It ends with CRLF and nothing else: a lone CR
- * or LF in it is a byte that no command may hold. Nothing is taken while it is incomplete;
- * once it is too long for any command, the rest of it is skipped.
+ * Take a line off the front. It ends with CRLF and nothing else: a lone CR or LF in it is a
+ * byte that no command may hold. Nothing is taken while it is incomplete; once it has more
+ * than max octets, the rest of it is skipped.
  */
-static void
-command_take(struct session *session, struct span *in)
+static bool
+line_take(struct session *session, struct span *in, size_t max, enum reply_id too_long,
+	  struct span *line)
 {
-	struct span window = span_first(*in, COMMAND_LINE_MAX);
+	struct span window = span_first(*in, max);
 	size_t end = 0;
 
 	for (;;) {
@@ -282,16 +306,38 @@ command_take(struct session *session, struct span *in)
 	}
 	if (end < window.len) {
 		*in = span_skip(*in, end + 1);
+		*line = span_first(window, end - 1);
 		session->behind = in->len;
 		session_note_life(session);
-		session_run_command(session, span_first(window, end - 1));
-		return;
+		return true;
 	}
-	if (window.len < COMMAND_LINE_MAX)
-		return;
+	if (window.len < max)
+		return false;
 	session->input = INPUT_SKIP_LINE;
+	session->line_refusal = too_long;
 	session->skip_has_cr = window.ptr[window.len - 1] == '\r';
 	*in = span_skip(*in, window.len);
+	return false;
+}
+
+static void
+command_take(struct session *session, struct span *in)
+{
+	struct span line;
+
+	if (line_take(session, in, COMMAND_LINE_MAX, REPLY_LINE_TOO_LONG, &line))
+		session_run_command(session, line);
+}
+
+/* A line in answer to a challenge: longer than any command, and a secret. */
+static void
+auth_line_take(struct session *session, struct span *in)
+{
+	struct span line;
+
+	stream_input_is_secret(&session->stream);
+	if (line_take(session, in, AUTH_LINE_MAX, REPLY_AUTH_LINE_TOO_LONG, &line))
+		session_auth_line(session, line);
 }
 
 /* The line was too long: throw it away to its CRLF, then say so. */
@@ -313,7 +359,8 @@ line_skip(struct session *session, struct span *in)
 		if (is_end) {
 			session->input = INPUT_COMMAND;
 			session_note_life(session);
-			session_protest(session, REPLY_LINE_TOO_LONG);
+			session_auth_end(session);
+			session_protest(session, session->line_refusal);
 			return;
 		}
 	}
@@ -354,7 +401,12 @@ session_take(struct session *session, struct span *in)
 	case INPUT_COMMAND:
 		command_take(session, in);
 		return;
+	case INPUT_AUTH:
+		auth_line_take(session, in);
+		return;
 	case INPUT_SKIP_LINE:
+		if (session->auth != NULL)
+			stream_input_is_secret(&session->stream);
 		line_skip(session, in);
 		return; /* a line without end is no sign of life */
 	case INPUT_DATA:

@@ -9,6 +9,7 @@
 #define RELAYD_SESSION_SESSION_H
 
 #include "audit/audit.h"
+#include "auth/mechanism.h"
 #include "net/loop.h"
 #include "net/tls.h"
 #include "policy/policy.h"
@@ -17,8 +18,14 @@
 
 #include <stdatomic.h>
 
+struct auth_ban_settings;
+struct auth_failures;
+struct auth_pool;
 struct session_server;
 struct connection_limits; /* session/connection_limits.h */
+struct quota;		  /* policy/quota.h */
+struct shared_quota;	  /* session/shared_quota.h */
+struct nat_sketch;	  /* session/nat_sketch.h */
 
 enum bare_newline {
 	BARE_NEWLINE_REFUSE,	/* 550 5.6.11 after the end of data */
@@ -40,10 +47,15 @@ struct session_settings {
 	uint32_t connections_per_source_max; /* 0: no limit */
 	uint32_t protocol_errors_max;	      /* 0: no limit */
 	uint32_t hops_max;		      /* Received fields */
+	uint32_t message_rate_max; /* messages a minute that one address begins; 0: no limit */
 	int64_t tarpit_ms;
 	int64_t inactivity_ms;
 	int64_t connection_ms;
 	bool hides_client; /* Received does not name the client */
+	bool auth_without_tls;	     /* passwords may come in clear */
+	uint32_t logon_failures_max; /* of a session; 0: no limit */
+	size_t auth_count;	     /* 0: no AUTH */
+	enum auth_mechanism auth[AUTH_MECHANISM_COUNT]; /* offered, in this order */
 };
 
 /* Figures of one connector, kept by one worker, read by others while it runs. */
@@ -57,6 +69,8 @@ struct session_figures {
 	_Atomic uint64_t would_refuse;
 	_Atomic uint64_t messages; /* accepted */
 	_Atomic uint64_t octets;   /* of accepted messages */
+	_Atomic uint64_t logins;
+	_Atomic uint64_t logins_failed;
 	_Atomic uint64_t tls_handshakes; /* that succeeded, resumed ones included */
 	_Atomic uint64_t tls_resumed;
 	_Atomic uint64_t tls_failures;
@@ -87,13 +101,20 @@ struct session_environment {
 	struct audit *audit;
 	const struct log *log;
 	const struct policy *policy;
-	enum reply_style style;
+	const struct reply_wording *wording;
 	const struct session_settings *connectors; /* policy_connector_count of them */
 	const struct tls_server *tls;		   /* NULL: no connector has TLS */
 	struct session_figures *figures;	   /* as many */
 	struct connection_limits *limits;	   /* shared by all workers; NULL: none */
-	unsigned slot;				   /* this worker's, in limits */
+	unsigned slot;				   /* this worker's, in limits and quota */
+	struct quota *quota;	     /* shared by all workers; NULL: limits cannot be counted */
+	struct shared_quota *shared; /* counts for several gateways; NULL: none */
+	bool is_quota_closed;	     /* while that is away, limits defer */
+	struct nat_sketch *nat;			   /* this worker's; NULL: none */
 	_Atomic uint64_t *session_serial;	   /* shared by all workers; base/id.h */
+	struct auth_pool *auth;			   /* NULL: nobody can log in */
+	struct auth_failures *auth_failures;	   /* shared by all workers; NULL: not counted */
+	const struct auth_ban_settings *auth_ban;  /* with auth_failures */
 	struct session_next next;
 };
 
@@ -107,8 +128,9 @@ struct session_server *session_server_new(const struct session_environment *envi
 void session_server_free(struct session_server **server);
 
 /*
- * Serve a connected non-blocking socket (takes it). The connector is chosen here; no
- * connector, or too many connections: 421, recorded, closed.
+ * Serve a connected non-blocking socket (takes it). From a host that some connector there
+ * names in proxy-protocol a PROXY header must come first, and the client is whom it tells.
+ * Then the connector is chosen; none, or too many connections: 421, recorded, closed.
  */
 void session_server_take(struct session_server *server, int fd,
 			 const struct ip_endpoint *peer, const struct ip_endpoint *local);
@@ -119,7 +141,7 @@ void session_server_take(struct session_server *server, int fd,
  */
 void session_server_drain(struct session_server *server, bool at_once);
 
-/* Open sessions, and closed ones whose message is being committed. */
+/* Open sessions, those to come, and closed ones whose message is being committed. */
 size_t session_server_count(const struct session_server *server);
 
 #endif

@@ -5,25 +5,38 @@
  */
 #include "session/session_private.h"
 
+#include "auth/failures.h"
+
 #include <assert.h>
+
+#define FAILURE_TEXT_MAX 2000
 
 struct audit_session
 session_audit(const struct session *session)
 {
 	const struct tls_facts *tls = session_tls(session);
-
-	return (struct audit_session){
+	const struct introduction *told = session->introduction;
+	struct audit_session who = {
 		.id = session->id,
 		.connector = session->settings->name,
 		.client = session->peer,
 		.local = session->local,
 		.helo = { .ptr = session->helo, .len = session->helo_len },
+		.user = session_user(session),
+		.mechanism = span_of(session->login == NULL ? "" : session->login->mechanism),
 		.tls_version = span_of(tls == NULL ? NULL : tls->version),
 		.tls_cipher = span_of(tls == NULL ? NULL : tls->cipher),
 		.tls_client = session_certificate(session),
 		.tls_names = tls == NULL ? NULL : tls->identities,
 		.tls_name_count = tls == NULL ? 0 : tls->identity_count,
 	};
+
+	if (told != NULL) {
+		who.proxy = told->proxy;
+		who.xclient = told->xclient;
+		who.ptr = xclient_span(&told->name);
+	}
+	return who;
 }
 
 /* This turn's replies of the session depend on the audit trail. */
@@ -114,4 +127,41 @@ session_record_connect(struct session *session, enum reason reason, struct span 
 	audit_connect(environment->audit, &who, loop_wall_ms(environment->loop), reason,
 		      reply_text(reply), detail);
 	session_mark_recorded(session);
+}
+
+static void
+auth_failure_log(const struct session *session, struct span user, struct span mechanism,
+		 enum reason reason)
+{
+	enum auth_mechanism known;
+	struct buffer text;
+
+	buffer_init(&text, FAILURE_TEXT_MAX);
+	if (auth_failure_text(&text, &session->peer.ip, user,
+			      auth_mechanism_parse(mechanism, &known) == PARSE_OK ?
+				      auth_mechanism_name(known) :
+				      "-",
+			      reason_token(reason), session->id))
+		log_info(session->server->environment.log, "%s", buffer_text(&text));
+	buffer_reset(&text);
+}
+
+void
+session_record_auth(struct session *session, struct span user, struct span mechanism,
+		    enum reason reason)
+{
+	const struct session_environment *environment = &session->server->environment;
+	struct audit_session who = session_audit(session);
+
+	who.user = user;
+	who.mechanism = mechanism;
+	audit_auth(environment->audit, &who, loop_wall_ms(environment->loop), reason);
+	session_mark_recorded(session);
+	if (reason == REASON_NONE) {
+		figure_add(&session->figures->logins, 1);
+		return;
+	}
+	if (reason == REASON_AUTH_FAILED)
+		figure_add(&session->figures->logins_failed, 1);
+	auth_failure_log(session, user, mechanism, reason);
 }

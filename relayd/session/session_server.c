@@ -103,6 +103,16 @@ own_token_make(struct session_server *server, const struct session_settings *set
 	return arena_copy(&server->arena, buffer_span(&server->scratch));
 }
 
+/* No grant can have a name with a space. */
+static struct span
+rate_owner_make(struct session_server *server, const struct session_settings *settings)
+{
+	buffer_clear(&server->scratch);
+	(void)buffer_append_text(&server->scratch, "connector ");
+	(void)buffer_append(&server->scratch, settings->name);
+	return arena_copy(&server->arena, buffer_span(&server->scratch));
+}
+
 struct session_server *
 session_server_new(const struct session_environment *environment)
 {
@@ -112,6 +122,7 @@ session_server_new(const struct session_environment *environment)
 	server->environment = *environment;
 	list_init(&server->sessions);
 	list_init(&server->recorded);
+	list_init(&server->arrivals);
 	arena_init(&server->arena, 0);
 	buffer_init(&server->reply, REPLY_OCTETS_MAX);
 	buffer_init(&server->detail, DETAIL_MAX);
@@ -124,6 +135,7 @@ session_server_new(const struct session_environment *environment)
 		server->texts[i].hello[false] = hello_make(server, settings, false);
 		server->texts[i].hello[true] = hello_make(server, settings, true);
 		server->texts[i].own_token = own_token_make(server, settings);
+		server->texts[i].rate_owner = rate_owner_make(server, settings);
 	}
 	server->hook.run = server_turn_ends;
 	loop_hook_add(environment->loop, &server->hook);
@@ -138,6 +150,7 @@ session_server_free(struct session_server **server)
 
 	if (s == NULL)
 		return;
+	arrivals_end(s);
 	for (link = s->sessions.next; link != &s->sessions; link = next) {
 		struct session *session = LIST_OWNER(link, struct session, link);
 
@@ -171,6 +184,7 @@ session_server_drain(struct session_server *server, bool at_once)
 	server->drains_at_once |= at_once;
 	if (!at_once)
 		return;
+	arrivals_end(server);
 	for (link = server->sessions.next; link != &server->sessions; link = next) {
 		next = link->next;
 		session_drain(LIST_OWNER(link, struct session, link));
@@ -180,7 +194,7 @@ session_server_drain(struct session_server *server, bool at_once)
 size_t
 session_server_count(const struct session_server *server)
 {
-	return server->session_count;
+	return server->session_count + server->arrival_count;
 }
 
 /* --- clients come and go --- */
@@ -216,9 +230,12 @@ session_free(struct session *session)
 {
 	struct session_server *server = session->server;
 
+	session_login_forget(session);
 	arena_reset(&session->tls_arena);
 	list_remove(&session->recorded);
 	list_remove(&session->link);
+	free(session->introduction);
+	session->introduction = NULL;
 	server->session_count--;
 	if (server->spare_count == SPARES_MAX) {
 		free(session);
@@ -229,22 +246,31 @@ session_free(struct session *session)
 	server->spare_count++;
 }
 
-static void
-connection_give_back(struct session *session)
+void
+session_uncount(struct session *session)
 {
 	const struct session_environment *environment = &session->server->environment;
 
-	loop_timer_cancel(environment->loop, &session->timer);
-	free(session->held);
-	session->held = NULL;
-	session->is_ending = true;
-	session->is_gone = true;
+	session_quota_end(session);
 	if (!session->is_counted)
 		return;
+	session->is_counted = false;
 	atomic_fetch_sub_explicit(&session->figures->sessions_open, 1, memory_order_relaxed);
 	if (environment->limits != NULL)
 		connection_limits_release(environment->limits, environment->slot,
 					  session->settings->name, &session->peer.ip);
+}
+
+static void
+connection_give_back(struct session *session)
+{
+	loop_timer_cancel(session->server->environment.loop, &session->timer);
+	session_auth_end(session);
+	free(session->held);
+	session->held = NULL;
+	session->is_ending = true;
+	session->is_gone = true;
+	session_uncount(session);
 }
 
 void
@@ -293,27 +319,68 @@ client_spoke_early(int fd)
 	return recv(fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) > 0;
 }
 
-/* Choose the connector and begin, or turn the client away. */
-static void
-session_begin(struct session *session, bool spoke_early)
+/* Does the connector take the word of those who told us who the client is? */
+static bool
+introduction_is_believed(const struct session *session)
+{
+	const struct policy *policy = session->server->environment.policy;
+	const struct introduction *told = session->introduction;
+
+	return told == NULL ||
+	       ((!told->has_proxy ||
+		 policy_connector_believes(policy, session->connector, GO_BETWEEN_PROXY,
+					   &told->proxy.ip)) &&
+		(!told->has_xclient ||
+		 policy_connector_believes(policy, session->connector, GO_BETWEEN_XCLIENT,
+					   &told->xclient.ip)));
+}
+
+/* The connector of a client that came where it did; false: turned away. */
+static bool
+connector_choose(struct session *session)
 {
 	const struct session_environment *environment = &session->server->environment;
-	enum reason reason;
+	const struct introduction *told = session->introduction;
+	static const struct ip nowhere;
 
-	session->connector = policy_connector_find(environment->policy, &session->local,
+	/* "::" stands for clients without an address, such as files; nobody may pass for one */
+	if (told != NULL && ip_compare(&session->peer.ip, &nowhere) == 0) {
+		session_turn_away(session, REASON_CONNECTION_GO_BETWEEN,
+				  "the go-between does not know the client's address");
+		return false;
+	}
+	session->connector = policy_connector_find(environment->policy,
+						   told == NULL ? &session->local : &told->bound,
 						   &session->peer.ip);
 	if (session->connector == NO_CONNECTOR) {
 		session_turn_away(session, REASON_CONNECTION_NO_CONNECTOR,
 				  "no connector serves this client here");
-		return;
+		return false;
 	}
 	session->settings = &environment->connectors[session->connector];
 	session->figures = &environment->figures[session->connector];
+	if (introduction_is_believed(session))
+		return true;
+	session_turn_away(session, REASON_CONNECTION_GO_BETWEEN,
+			  "the connector does not name the host that speaks for this client");
+	return false;
+}
+
+/* Choose the connector and begin, or turn the client away. */
+static void
+session_begin(struct session *session, bool spoke_early)
+{
+	enum reason reason;
+
+	if (!connector_choose(session))
+		return;
 	reason = connection_admit(session);
 	if (reason != REASON_NONE)
 		session_turn_away(session, reason, "too many connections");
 	else if (session->server->drains_at_once)
 		session_turn_away(session, REASON_SESSION_SHUTDOWN, "stopping");
+	else if (session_is_banned(session))
+		session_turn_away(session, REASON_AUTH_BANNED, "its logins failed too often");
 	else if (spoke_early && !session_awaits_tls(session))
 		session_turn_away(session, REASON_SESSION_EARLY_TALKER,
 				  "spoke before it was greeted");
@@ -322,8 +389,28 @@ session_begin(struct session *session, bool spoke_early)
 }
 
 void
+session_begin_again(struct session *session)
+{
+	assert(!session->is_counted);
+	session->connector = NO_CONNECTOR;
+	session->settings = &nobody;
+	session->figures = NULL;
+	session_begin(session, false);
+}
+
+void
 session_server_take(struct session_server *server, int fd, const struct ip_endpoint *peer,
 		    const struct ip_endpoint *local)
+{
+	if (policy_is_go_between(server->environment.policy, GO_BETWEEN_PROXY, local, &peer->ip))
+		arrival_begin(server, fd, peer, local);
+	else
+		session_open(server, fd, peer, local, NULL);
+}
+
+void
+session_open(struct session_server *server, int fd, const struct ip_endpoint *peer,
+	     const struct ip_endpoint *local, const struct introduction *introduction)
 {
 	struct session *session = session_new(server);
 	struct fault fault;
@@ -338,6 +425,10 @@ session_server_take(struct session_server *server, int fd, const struct ip_endpo
 		(void)close(fd);
 		session_free(session);
 		return;
+	}
+	if (introduction != NULL) {
+		session->introduction = memory_new(sizeof(*introduction));
+		*session->introduction = *introduction;
 	}
 	session_begin(session, client_spoke_early(fd));
 }

@@ -110,6 +110,7 @@ session_forget(struct session *session)
 	session->state = STATE_CONNECTED;
 	session->is_esmtp = false;
 	session->helo_len = 0;
+	session_login_forget(session);
 }
 
 static void

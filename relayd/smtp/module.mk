@@ -12,4 +12,5 @@ relayd_libsmtp_a_SOURCES = \
 	%D%/received.c \
 	%D%/reply.c %D%/reply.h \
 	%D%/reply_parser.c \
-	%D%/submission.c %D%/submission.h
+	%D%/submission.c %D%/submission.h \
+	%D%/xclient.c %D%/xclient.h

@@ -223,6 +223,72 @@ postlog   unix-dgram n - n - 1 postlogd
                            timeout=60)
 
 
+LOGIN, PASSWORD = "billing", "correct horse battery staple"
+
+LOGINS_CONFIG = """
+hostname  = "relay.example.com"
+state-dir = "{state}"
+workers   = {workers}
+{user}
+sasl {{ users-file = "{state}/../users" realm = "example.com" }}
+connector "apps" {{
+    bindings = {{ "127.0.0.1:{port}" }}
+    auth-mechanisms = {{ "PLAIN", "SCRAM-SHA-256" }}
+    max-connections-per-source = 100000
+}}
+grant "billing" {{ users = {{ "billing" }} senders = {{ "*" }} recipients = {{ "*" }} }}
+route "drop" {{ recipients = {{ "*" }} maildir = "{state}/maildir" }}
+"""
+
+
+def relayd_with_logins(workspace):
+    relayd = harness.Relayd(workspace, config=LOGINS_CONFIG)
+    subprocess.run([BUILD / "bin" / "relayctl", "-c", relayd.config_path, "user", "add", LOGIN],
+                   input=PASSWORD, text=True, check=True, capture_output=True)
+    relayd.start()
+    relayd.root = relayd.process.pid
+    return relayd
+
+
+def postfix_with_logins(workspace):
+    """smtpd with Cyrus in its process, over a sasldb (clear text, as Postfix' SCRAM wants it)."""
+    postfix = PostfixUnderTest(workspace, harness.free_port())
+    sasldb = workspace.path / "sasldb2"
+    subprocess.run([harness.require("saslpasswd2"), "-p", "-c", "-u", "example.com", "-f", sasldb,
+                    LOGIN], input=PASSWORD, text=True, check=True, capture_output=True)
+    shutil.chown(sasldb, "postfix")
+    (postfix.etc / "sasl").mkdir()
+    (postfix.etc / "sasl" / "smtpd.conf").write_text(
+        f"pwcheck_method: auxprop\nauxprop_plugin: sasldb\nsasldb_path: {sasldb}\n"
+        "mech_list: PLAIN SCRAM-SHA-256\n")
+    subprocess.run(["postconf", "-c", postfix.etc, "-e", "smtpd_sasl_auth_enable=yes",
+                    f"cyrus_sasl_config_path={postfix.etc}/sasl",
+                    "smtpd_sasl_local_domain=example.com"], check=True)
+    subprocess.run([postfix.postfix, "-c", postfix.etc, "reload"], capture_output=True, timeout=60)
+    harness.wait_until(postfix._answers, "Postfix to answer")
+    return postfix
+
+
+def logins(relay_name, tool, *, mechanism, count):
+    """Connect, EHLO, AUTH, QUIT, by 16 clients at once."""
+    workspace = harness.Workspace()
+    try:
+        relay = (relayd_with_logins if relay_name == "relayd" else postfix_with_logins)(workspace)
+
+        def log_in(times):
+            subprocess.run([BUILD / "tests" / "bench" / "logins", "-s", "16", "-u", LOGIN, "-p",
+                            PASSWORD, "-a", mechanism, "-n", str(times),
+                            f"127.0.0.1:{relay.port}"], check=True, stdout=subprocess.DEVNULL,
+                           timeout=LIMIT_S)
+        log_in(64)
+        with Measured(relay) as measured:
+            log_in(count)
+        relay.stop()
+        return {"per_second": count / measured.seconds, "cpu_ms": measured.cpu * 1000 / count}
+    finally:
+        workspace.close()
+
+
 class PostfixWithTls(PostfixUnderTest):
     """Its only port speaks TLS from the first octet."""
 
@@ -487,6 +553,124 @@ def tls_company(relay_name, tool, *, seconds, rate):
         workspace.close()
 
 
+OTHER_ROUTE = """
+route "other" {{
+    recipients = {{ "@elsewhere.example" }}
+    next-hops  = {{ "127.0.0.1:{other}" }}
+}}
+"""
+
+
+def took(call):
+    began = time.monotonic()
+    result = call()
+    return time.monotonic() - began, result
+
+
+def new_mail_rate(when, relay, count, sink_port):
+    """Messages a second for a route that is up, whatever waits for others."""
+    taker = fast_sink(sink_port, count)
+    try:
+        harness.wait_until(lambda: port_is_open(sink_port), "the sink")
+        with Measured(relay) as measured:
+            subprocess.run([SOURCE, "-s", "20", "-m", str(count), "-l", str(OCTETS), "-d",
+                            "-t", "user@elsewhere.example", f"127.0.0.1:{relay.port}"],
+                           check=True, capture_output=True, timeout=LIMIT_S)
+            taker.wait(LIMIT_S)
+        return {f"new_mail_{when}": count / measured.seconds,
+                f"new_mail_{when}_cpu_ms": measured.cpu * 1000 / count}
+    finally:
+        if taker.poll() is None:
+            taker.kill()
+            taker.wait()
+
+
+def drain_rate(relay, sink_port, count, go):
+    """Messages a second from the return of the next hop to the last message there."""
+    taker = fast_sink(sink_port, count)
+    try:
+        harness.wait_until(lambda: port_is_open(sink_port), "the sink")
+        with Measured(relay) as measured:
+            go()
+            taker.wait(LIMIT_S)
+        return {"drained_per_second": count / measured.seconds,
+                "drain_cpu_ms": measured.cpu * 1000 / count}
+    finally:
+        if taker.poll() is None:
+            taker.kill()
+            taker.wait()
+
+
+def serves_after(relayd):
+    """Seconds from the start of the daemon to its greeting."""
+    with open(relayd.log_path, "ab") as log:
+        relayd.process = subprocess.Popen(
+            [BUILD / "sbin" / "relayd", "-c", relayd.config_path], stdin=subprocess.DEVNULL,
+            stdout=log, stderr=log, env=relayd.environment)
+
+    def greets():
+        with contextlib.suppress(OSError, EOFError):
+            harness.Client(relayd.port).close()
+            return True
+    return took(lambda: harness.wait_until(greets, "a greeting"))[0]
+
+
+def queue_relayd(count):
+    workspace = harness.Workspace()
+    port, other = harness.free_port(), harness.free_port()
+    try:
+        relayd = harness.Relayd(workspace, next_hop=port, retry='"1h"', extra=OTHER_ROUTE.format(
+            other=other), connector="max-connections = 100000").start()
+        relay = argparse.Namespace(port=relayd.port, root=relayd.process.pid)
+        figures = new_mail_rate("before", relay, count // 5, other)
+        before = pss_kib(relay.root)
+        fast_source(relay.port, 20, count, OCTETS, True)
+        harness.wait_until(lambda: relayd.status()["routes"][1]["waiting"] == count,
+                           "a full queue")
+        figures["octets_a_message"] = (pss_kib(relay.root) - before) * 1024 / count
+        figures.update(new_mail_rate("meanwhile", relay, count // 5, other))
+        figures["list_s"] = took(lambda: relayd.ctl("queue", "list"))[0]
+        figures["status_s"] = took(lambda: relayd.ctl("status"))[0]
+        figures["hold_all_s"] = took(lambda: relayd.ctl("queue", "hold", "--all"))[0]
+        figures["release_by_sender_s"] = took(
+            lambda: relayd.ctl("queue", "release", "--from", "@billing.example.com"))[0]
+        for pid in tree(relay.root):
+            os.kill(pid, signal.SIGKILL)
+        relayd.process.wait()
+        figures["restart_s"] = serves_after(relayd)
+        relay.root = relayd.process.pid
+        figures["whole_queue_known_s"] = took(lambda: harness.wait_until(
+            lambda: relayd.status()["routes"][1]["waiting"] == count, "the queue"))[0]
+        figures.update(drain_rate(relay, port, count, lambda: relayd.ctl("queue", "retry",
+                                                                         "--route", "next")))
+        relayd.stop()
+        return figures
+    finally:
+        workspace.close()
+
+
+def queue_postfix(count):
+    workspace = harness.Workspace()
+    port = harness.free_port()
+    try:
+        relay = PostfixUnderTest(workspace, port)
+        fast_source(relay.port, 20, count, OCTETS, True)
+        deferred = workspace.path / "postfix" / "queue" / "deferred"
+        harness.wait_until(lambda: sum(len(f) for _, _, f in os.walk(deferred)) == count,
+                           "a deferred queue", LIMIT_S)
+        figures = drain_rate(relay, port, count, lambda: subprocess.run(
+            ["postqueue", "-c", relay.etc, "-f"], check=True, capture_output=True, timeout=60))
+        relay.stop()
+        return figures
+    finally:
+        workspace.close()
+
+
+def queue(relay_name, tool, *, count):
+    """What a long queue costs while its next hop is down, and how fast it goes when it returns."""
+    return queue_relayd(count) if relay_name == "relayd" else queue_postfix(count)
+
+
 def raise_files():
     import resource
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -522,7 +706,14 @@ def workloads(quick):
                               tools=("fast",), count=2000 // scale),
         "refused": dict(run=refused, relays=("relayd", "postfix"), tools=("fast",),
                         count=20000 // scale),
+        "login-plain": dict(run=logins, relays=("relayd", "postfix"), tools=("fast",),
+                            mechanism="PLAIN", count=40000 // scale),
+        "login-scram": dict(run=logins, relays=("relayd", "postfix"), tools=("fast",),
+                            mechanism="SCRAM-SHA-256",
+                            count={"relayd": 20000 // scale, "postfix": 1000 // scale}),
         "idle": dict(run=idle, relays=("relayd",), tools=("fast",), sessions=10000 // scale),
+        "queue": dict(run=queue, relays=("relayd", "postfix"), tools=("fast",),
+                      count={"relayd": 100000 // scale, "postfix": 5000 // scale}),
         "slow-disk": dict(run=end_to_end, relays=("relayd",), tools=("fast",),
                           count=30000 // scale, keep=True, sessions=200, octets=OCTETS,
                           environment=SLOW_DISK),

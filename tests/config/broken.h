@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: ISC */
 /* Configurations that are refused, and every word that is said of each. */
 /* clang-format off */
+#define AUTH_CONNECTOR(text)                                                             \
+	"connector \"apps\" { bindings = { \"127.0.0.1:2525\" } " text " }\n"
 static const struct broken {
 	const char *name;
 	const char *text;
@@ -466,22 +468,6 @@ static const struct broken {
 		"relayd.conf:7: option 'tls-section' of connector \"c\": 'one' has no effect "
 		"without TLS; write tls = \"offered\" (or \"required\", \"implicit\"), or remove "
 		"it\n" },
-	{ "a section of a later release: sasl",
-		HOSTNAME
-		CONNECTOR
-		ROUTE
-		GRANT
-		"sasl { method = \"sasldb\" }\n",
-		"relayd.conf:5: section 'sasl': not available in this release of "
-		"relayd; remove it\n" },
-	{ "a section of a later release: auth-ban",
-		HOSTNAME
-		CONNECTOR
-		ROUTE
-		GRANT
-		"auth-ban { failures = 10 }\n",
-		"relayd.conf:5: section 'auth-ban': not available in this release "
-		"of relayd; remove it\n" },
 	{ "a pickup directory without its name",
 		HOSTNAME
 		CONNECTOR
@@ -515,51 +501,51 @@ static const struct broken {
 		"metrics { listen = \"127.0.0.1:9925\" }\n",
 		"relayd.conf:5: section 'metrics': not available in this release "
 		"of relayd; remove it\n" },
-	{ "a section of a later release: shared",
+	{ "a shared section without Redis",
 		HOSTNAME
 		CONNECTOR
 		ROUTE
 		GRANT
-		"shared { redis = \"redis://127.0.0.1\" }\n",
-		"relayd.conf:5: section 'shared': not available in this release of "
-		"relayd; remove it\n" },
-	{ "options of a connector of a later release",
+		"shared { when-away = \"closed\" }\n",
+		"relayd.conf:5: shared has no redis; write for example redis = "
+		"\"redis://127.0.0.1:6379/0\"\n" },
+	{ "a Redis that is none",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"shared {\n"
+		"    redis = \"rediss://127.0.0.1\"\n"
+		"    when-away = \"ajar\"\n"
+		"    password-file = \"password\"\n"
+		"}\n",
+		"relayd.conf:6: option 'redis' of shared: 'rediss://127.0.0.1' is not the "
+		"address of a Redis server; write for example "
+		"\"redis://127.0.0.1:6379/0\"\n"
+		"relayd.conf:7: option 'when-away' of shared: 'ajar' is unknown; write "
+		"\"open\" or \"closed\"\n"
+		"relayd.conf:8: option 'password-file' of shared: 'password' is not an "
+		"absolute path; write one that begins with \"/\"\n" },
+	{ "a password in the address of Redis, which is not shown",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"shared { redis = \"redis://:secret@127.0.0.1/0\" }\n",
+		"relayd.conf:5: shared has an '@' in option 'redis'; write only "
+		"\"redis://HOST:PORT/DATABASE\", and the password into a file that "
+		"password-file names\n" },
+	{ "a message rate of nothing",
 		HOSTNAME
 		ROUTE
 		GRANT
 		"connector \"apps\" {\n"
 		"    bindings = { \"127.0.0.1:2525\" }\n"
-		"    dnsbl = { \"zen.spamhaus.org\" }\n"
-		"    proxy-protocol = { \"10.0.0.5\" }\n"
-		"    xclient = { \"127.0.0.1\" }\n"
-		"    max-logon-failures = 3\n"
+		"    message-rate-limit = \"fast\"\n"
 		"}\n",
-		"relayd.conf:6: option 'dnsbl' of connector \"apps\": not available "
-		"in this release of relayd; remove it\n"
-		"relayd.conf:7: option 'proxy-protocol' of connector \"apps\": not "
-		"available in this release of relayd; remove it\n"
-		"relayd.conf:8: option 'xclient' of connector \"apps\": not "
-		"available in this release of relayd; remove it\n"
-		"relayd.conf:9: option 'max-logon-failures' of connector \"apps\": "
-		"not available in this release of relayd; remove it\n" },
-	{ "values of a connector of a later release",
-		HOSTNAME
-		ROUTE
-		GRANT
-		"connector \"apps\" {\n"
-		"    bindings = { \"127.0.0.1:2525\" }\n"
-		"    auth-mechanisms = { \"PLAIN\",\n"
-		"        \"SCRAM-SHA-256\" }\n"
-		"    auth-without-tls = true\n"
-		"}\n",
-		"relayd.conf:6: option 'auth-mechanisms' of connector \"apps\": "
-		"'PLAIN' is not available in this release of relayd; remove it\n"
-		"relayd.conf:7: option 'auth-mechanisms' of connector \"apps\": "
-		"'SCRAM-SHA-256' is not available in this release of relayd; "
-		"remove it\n"
-		"relayd.conf:8: option 'auth-without-tls' of connector \"apps\": "
-		"'true' is not available in this release of relayd; write \"false\"\n" },
-	{ "options of a grant of a later release",
+		"relayd.conf:6: option 'message-rate-limit' of connector \"apps\": 'fast' is "
+		"not a number; write for example 4 or \"unlimited\"\n" },
+	{ "limits that are none",
 		HOSTNAME
 		CONNECTOR
 		ROUTE
@@ -567,49 +553,103 @@ static const struct broken {
 		"    networks = { \"10.0.0.0/8\" }\n"
 		"    senders = { \"@example.com\" }\n"
 		"    recipients = { \"*\" }\n"
-		"    users = { \"billing\" }\n"
-		"    require = { \"spf\" }\n"
-		"    limits = { \"600 messages/hour\" }\n"
-		"    rewrite-sender = \"a@example.com\"\n"
+		"    limits = { \"600 messages/hour\", \"600 mails/hour\",\n"
+		"               \"20 sessions/day\",\n"
+		"               \"700 messages/hour\" }\n"
 		"}\n",
-		"relayd.conf:8: option 'users' of grant \"billing\": not available "
-		"in this release of relayd; remove it\n"
-		"relayd.conf:9: option 'require' of grant \"billing\": not "
-		"available in this release of relayd; remove it\n"
-		"relayd.conf:10: option 'limits' of grant \"billing\": not available "
-		"in this release of relayd; remove it\n"
-		"relayd.conf:11: option 'rewrite-sender' of grant \"billing\": not "
+		"relayd.conf:8: option 'limits' of grant \"billing\": '600 mails/hour' is "
+		"not a limit; write for example \"600 messages/hour\", \"5000 "
+		"recipients/day per sender\", \"2GB bytes/day\" or \"20 sessions per "
+		"address\"\n"
+		"relayd.conf:9: option 'limits' of grant \"billing\": '20 sessions/day' is "
+		"not a limit; write for example \"600 messages/hour\", \"5000 "
+		"recipients/day per sender\", \"2GB bytes/day\" or \"20 sessions per "
+		"address\"\n"
+		"relayd.conf:10: option 'limits' of grant \"billing\": '700 messages/hour' "
+		"limits the same as one before it; remove one\n" },
+	{ "go-betweens that are no addresses",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    proxy-protocol = { \"haproxy.example.com\", \"10.0.0.0/33\" }\n"
+		"    xclient = { \"table:fronts\" }\n"
+		"}\n",
+		"relayd.conf:6: option 'proxy-protocol' of connector \"apps\": "
+		"'haproxy.example.com' is not an address, prefix or range; write for "
+		"example \"10.0.0.0/8\", \"10.21.5.1-10.21.5.40\" or \"table:NAME\"\n"
+		"relayd.conf:6: option 'proxy-protocol' of connector \"apps\": "
+		"'10.0.0.0/33' is not an address, prefix or range; write for "
+		"example \"10.0.0.0/8\", \"10.21.5.1-10.21.5.40\" or \"table:NAME\"\n"
+		"relayd.conf:7: option 'xclient' of connector \"apps\": 'table:fronts' "
+		"names a table that does not exist; add table \"NAME\" { type = ... "
+		"file = ... }\n" },
+	{ "options of a connector of a later release",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    dnsbl = { \"zen.spamhaus.org\" }\n"
+		"}\n",
+		"relayd.conf:6: option 'dnsbl' of connector \"apps\": not available "
+		"in this release of relayd; remove it\n" },
+	{ "an option of a grant of a later release",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    require = { \"spf\" }\n"
+		"}\n",
+		"relayd.conf:8: option 'require' of grant \"billing\": not "
 		"available in this release of relayd; remove it\n" },
-	{ "options of a route of a later release",
+	{ "routes to mail exchangers that make no sense",
 		HOSTNAME
 		CONNECTOR
 		ROUTE
 		GRANT
 		"route \"other\" {\n"
-		"    next-hops = { \"mx\" }\n"
+		"    recipients = \"@example.com\"\n"
+		"    next-hops = { \"mx\", \"mx\" }\n"
+		"    balance = true\n"
 		"    tls = \"dane\"\n"
-		"    cut-through = true\n"
-		"    auth {\n"
-		"        mechanism = \"XOAUTH2\"\n"
-		"        user = \"x\"\n"
-		"        token-endpoint = \"https://login.example.com/\"\n"
-		"    }\n"
-		"}\n",
-		"relayd.conf:6: option 'next-hops' of route \"other\": 'mx' is not "
-		"available in this release of relayd; name a host\n"
-		"relayd.conf:7: option 'tls' of route \"other\": 'dane' is not "
-		"available in this release of relayd; write \"none\" or "
-		"\"opportunistic\" or \"required\" or \"verify\"\n"
-		"relayd.conf:8: option 'cut-through' of route \"other\": not "
-		"available in this release of relayd; remove it\n"
-		"relayd.conf:9: auth of route \"other\" has no password-file; write for "
-		"example password-file = \"/etc/relayd/password\"\n"
-		"relayd.conf:10: option 'mechanism' of auth of route \"other\": "
-		"'XOAUTH2' is not available in this release of relayd; write "
-		"\"SCRAM-SHA-256\" or \"SCRAM-SHA-1\" or \"CRAM-MD5\" or \"PLAIN\" or "
-		"\"LOGIN\"\n"
-		"relayd.conf:12: option 'token-endpoint' of auth: not available in this "
-		"release of relayd; remove it\n" },
+		"    tls-name = \"a.example\"\n"
+		"    auth { user = \"x\" password-file = \"/etc/pw\" }\n"
+		"}\n"
+		"route \"third\" {\n"
+		"    recipients = \"@example.net\"\n"
+		"    next-hops = \"192.0.2.1\"\n"
+		"    port = 26\n"
+		"    mta-sts = true\n"
+		"}\n"
+		"mta-sts { port = 0 }\n",
+		"relayd.conf:7: option 'next-hops' of route \"other\": 'mx' has "
+		"to come first, and once; next hops behind it stand in for mail "
+		"exchangers that cannot be reached\n"
+		"relayd.conf:8: option 'balance' of route \"other\": 'true' has "
+		"no meaning for mail exchangers, whose order their domain "
+		"decides; remove it\n"
+		"relayd.conf:9: option 'tls' of route \"other\": 'dane' needs "
+		"answers that DNSSEC vouches for; write dns { trust-anchor-file "
+		"= \"/usr/share/dns/root.key\" }\n"
+		"relayd.conf:10: option 'tls-name' of route \"other\": "
+		"'a.example' has no meaning for mail exchangers, each of which "
+		"has its own name; remove it\n"
+		"relayd.conf:11: auth of route \"other\" would tell the login "
+		"to the mail exchangers of every domain; remove it, or name the "
+		"next hop\n"
+		"relayd.conf:16: option 'port' of route \"third\": '26' is for "
+		"mail exchangers; write the port behind the next hop, as in "
+		"\"smtp.example.com:587\"\n"
+		"relayd.conf:17: option 'mta-sts' of route \"third\": 'true' "
+		"has no effect without mail exchangers; write next-hops = { "
+		"\"mx\" }, or remove it\n"
+		"relayd.conf:19: option 'port' of mta-sts: '0' is out of range; "
+		"write 1 to 65535\n" },
 	{ "TLS and login of a route that make no sense",
 		HOSTNAME
 		CONNECTOR
@@ -653,7 +693,7 @@ static const struct broken {
 		"the route\n"
 		"relayd.conf:16: option 'tls' of route \"third\": 'sometimes' is "
 		"unknown; write \"none\" or \"opportunistic\" or \"required\" or "
-		"\"verify\"\n"
+		"\"verify\" or \"dane\"\n"
 		"relayd.conf:17: option 'tls-name' of route \"third\": 'a b' is not a "
 		"host name; write the name that the next hop's certificate has, for "
 		"example \"smtp.example.com\"\n"
@@ -663,7 +703,8 @@ static const struct broken {
 		"neither true nor false; write one of them\n"
 		"relayd.conf:20: option 'mechanism' of auth of route \"third\": 'NTLM' "
 		"is unknown; write \"SCRAM-SHA-256\" or \"SCRAM-SHA-1\" or "
-		"\"CRAM-MD5\" or \"PLAIN\" or \"LOGIN\"\n"
+		"\"CRAM-MD5\" or \"PLAIN\" or \"LOGIN\" or \"XOAUTH2\" or "
+		"\"OAUTHBEARER\"\n"
 		"relayd.conf:20: auth of route \"third\" has no user; write for "
 		"example user = \"relay@example.com\"\n"
 		"relayd.conf:20: auth of route \"third\" has no password-file; write "
@@ -678,13 +719,40 @@ static const struct broken {
 		ROUTE
 		GRANT
 		"queue {\n"
-		"    warn-after = \"4h\"\n"
-		"    bounce-from = \"a@example.com\"\n"
+		"    warn-after = \"soon\"\n"
+		"    bounce-from = \"the postmaster\"\n"
+		"    undeliverable = \"drop\"\n"
 		"}\n",
-		"relayd.conf:6: option 'warn-after' of queue: not available in "
-		"this release of relayd; remove it\n"
-		"relayd.conf:7: option 'bounce-from' of queue: not available in "
-		"this release of relayd; remove it\n" },
+		"relayd.conf:6: option 'warn-after' of queue: 'soon' is not a duration; "
+		"write for example \"5s\", \"10m\", \"1h\" or \"5d\"\n"
+		"relayd.conf:7: option 'bounce-from' of queue: 'the postmaster' is not an "
+		"address; write for example \"postmaster@example.com\"\n"
+		"relayd.conf:8: option 'undeliverable' of queue: 'drop' is unknown; write "
+		"\"keep\" or \"postmaster\"\n" },
+	{ "senders of a grant that cannot be rewritten so",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    rewrite-sender = \"nobody\"\n"
+		"    bounce-to = \"ops\"\n"
+		"    sender-map = { \"root@localhost\", \"a b = c@example.com\" }\n"
+		"}\n",
+		"relayd.conf:8: option 'rewrite-sender' of grant \"billing\": 'nobody' is "
+		"not an address; write for example \"noreply@example.com\"\n"
+		"relayd.conf:9: option 'bounce-to' of grant \"billing\": 'ops' is not an "
+		"address; write for example \"ops@example.com\"\n"
+		"relayd.conf:10: option 'sender-map' of grant \"billing\": "
+		"'root@localhost' is not an entry of a map; write for example "
+		"\"root@localhost = ops@example.com\" or \"@localhost = "
+		"noreply@example.com\"\n"
+		"relayd.conf:10: option 'sender-map' of grant \"billing\": "
+		"'a b = c@example.com' is not an entry of a map; write for example "
+		"\"root@localhost = ops@example.com\" or \"@localhost = "
+		"noreply@example.com\"\n" },
 	{ "options of the audit of a later release",
 		HOSTNAME
 		CONNECTOR
@@ -705,18 +773,6 @@ static const struct broken {
 		"release of relayd; remove it\n"
 		"relayd.conf:9: option 'syslog' of audit: not available in this "
 		"release of relayd; remove it\n" },
-	{ "a table of a later release",
-		HOSTNAME
-		CONNECTOR
-		ROUTE
-		GRANT
-		"table \"t\" {\n"
-		"    type = \"user\"\n"
-		"    file = \"senders.txt\"\n"
-		"}\n",
-		"relayd.conf:6: option 'type' of table \"t\": 'user' is not "
-		"available in this release of relayd; write \"network\" or \"sender\" "
-		"or \"recipient\"\n" },
 	{ "an empty file",
 		"",
 		"relayd.conf: option 'hostname' is missing; write for example "
@@ -783,6 +839,97 @@ static const struct broken {
 		GRANT,
 		"relayd.conf:2: option 'user': '' is empty; write something, or "
 		"remove the option\n" },
+	{ "a reply for no reason",
+		HOSTNAME
+		"reply \"relay.nogrant\" { text = \"No\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: reply \"relay.nogrant\" is for no reason that there is; did you mean \"relay.no-grant\"?\n" },
+	{ "a reply for nothing",
+		HOSTNAME
+		"reply \"everything\" { text = \"No\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: reply \"everything\" is for no reason that there is; relayctl reason lists them\n" },
+	{ "a reply that nobody hears",
+		HOSTNAME
+		"reply \"session.abandoned\" { text = \"No\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: reply \"session.abandoned\" cannot be: the client is gone, so nothing is answered; remove it\n" },
+	{ "a reply that says nothing new",
+		HOSTNAME
+		"reply \"relay.no-grant\" { }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: reply \"relay.no-grant\" has no text; write for example text = \"Ask it@example.com for a grant\"\n" },
+	{ "a refusal that would accept",
+		HOSTNAME
+		"reply \"relay.no-grant\" { code = 250 }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'code' of reply \"relay.no-grant\": '250' would make something else of a refusal; write a code from 500 to 599\n" },
+	{ "a deferral that would refuse",
+		HOSTNAME
+		"reply \"storage.full\" { code = 552 }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'code' of reply \"storage.full\": '552' would make something else of a deferral; write a code from 400 to 499\n" },
+	{ "a reply that would seem to close the session",
+		HOSTNAME
+		"reply \"storage.full\" { code = 421 }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'code' of reply \"storage.full\": '421' cannot be: 421 says that the session is closed, and it is not\n" },
+	{ "a reply that closes the session and does not say so",
+		HOSTNAME
+		"reply \"session.timeout\" { code = 451 }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'code' of reply \"session.timeout\": '451' cannot be: the session is closed after this reply, which 421 says\n" },
+	{ "a reply whose codes disagree",
+		HOSTNAME
+		"reply \"relay.no-grant\" { enhanced = \"4.7.1\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'enhanced' of reply \"relay.no-grant\": '4.7.1' is of another class than the code; let both begin with the same digit\n" },
+	{ "a reply with half an enhanced code",
+		HOSTNAME
+		"reply \"relay.no-grant\" { enhanced = \"5.7\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'enhanced' of reply \"relay.no-grant\": '5.7' is no enhanced code; write one as \"5.7.1\"\n" },
+	{ "a reply with words for a code",
+		HOSTNAME
+		"reply \"relay.no-grant\" { code = \"no\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'code' of reply \"relay.no-grant\": 'no' is not a code; write for example 550\n" },
+	{ "a reply with a code in its words",
+		HOSTNAME
+		"reply \"relay.no-grant\" { text = \"550 No\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'text' of reply \"relay.no-grant\": '550 No' begins with a code; write that as code = or enhanced = and leave it out of the text\n" },
+	{ "an accented reply",
+		HOSTNAME
+		"reply \"relay.no-grant\" { text = \"Refusé\" }\n"
+		CONNECTOR
+		ROUTE
+		GRANT,
+		"relayd.conf:2: option 'text' of reply \"relay.no-grant\": 'Refusé' holds a byte that a reply may not (a line end, a control or an accented character); write printable ASCII\n" },
 	{ "an unknown reply style",
 		HOSTNAME
 		"reply-style = \"postfix\"\n"
@@ -830,7 +977,7 @@ static const struct broken {
 		"    file = \"networks.txt\"\n"
 		"}\n",
 		"relayd.conf:6: option 'type' of table \"t\": 'address' is unknown; "
-		"write \"network\" or \"sender\" or \"recipient\"\n" },
+		"write \"network\" or \"sender\" or \"recipient\" or \"user\"\n" },
 	{ "a table whose file does not exist",
 		HOSTNAME
 		CONNECTOR
@@ -1047,7 +1194,129 @@ static const struct broken {
 		"relayd.conf:9: option 'hide-client' of connector \"apps\": "
 		"'perhaps' is neither true nor false; write one of them\n"
 		"relayd.conf:10: option 'auth-mechanisms' of connector \"apps\": "
-		"'NTLM' is unknown; remove it\n" },
+		"'NTLM' is never offered, because it protects nobody; write for example "
+		"\"PLAIN\", \"LOGIN\", \"SCRAM-SHA-256\"\n" },
+	{ "mechanisms without a source of logins",
+		HOSTNAME ROUTE GRANT
+		AUTH_CONNECTOR("auth-mechanisms = { \"PLAIN\", \"LOGIN\" }"),
+		"relayd.conf:4: option 'auth-mechanisms' of connector \"apps\": 'PLAIN' "
+		"needs to know where logins come from; add for example sasl { users-file = "
+		"\"/etc/relayd/users\" realm = \"example.com\" }\n" },
+	{ "mechanisms that are never offered, unknown, or twice there",
+		HOSTNAME ROUTE GRANT
+		"sasl { }\n"
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    auth-mechanisms = { \"digest-md5\",\n"
+		"        \"ANONYMOUS\",\n"
+		"        \"XOAUTH2\",\n"
+		"        \"plain\", \"PLAIN\" }\n"
+		"}\n",
+		"relayd.conf:7: option 'auth-mechanisms' of connector \"apps\": 'digest-md5' "
+		"is never offered, because it protects nobody; write for example \"PLAIN\", "
+		"\"LOGIN\", \"SCRAM-SHA-256\"\n"
+		"relayd.conf:8: option 'auth-mechanisms' of connector \"apps\": 'ANONYMOUS' "
+		"is never offered, because it protects nobody; write for example \"PLAIN\", "
+		"\"LOGIN\", \"SCRAM-SHA-256\"\n"
+		"relayd.conf:9: option 'auth-mechanisms' of connector \"apps\": 'XOAUTH2' "
+		"is not a mechanism that relayd knows; write for example \"PLAIN\", "
+		"\"LOGIN\", \"SCRAM-SHA-256\"\n"
+		"relayd.conf:10: option 'auth-mechanisms' of connector \"apps\": 'PLAIN' "
+		"stands twice; remove one\n" },
+	{ "mechanisms that the users file cannot serve",
+		HOSTNAME ROUTE GRANT
+		"sasl { method = \"users-file\" }\n"
+		AUTH_CONNECTOR("auth-mechanisms = { \"CRAM-MD5\", \"GSSAPI\" }"),
+		"relayd.conf:5: option 'auth-mechanisms' of connector \"apps\": 'CRAM-MD5' "
+		"needs passwords in clear text, which this source of logins does not have (see "
+		"method in section sasl); remove it\n"
+		"relayd.conf:5: option 'auth-mechanisms' of connector \"apps\": 'GSSAPI' needs "
+		"a key of Kerberos; name its file with keytab in section sasl\n" },
+	{ "SCRAM with saslauthd",
+		HOSTNAME ROUTE GRANT
+		"sasl { method = \"saslauthd\" }\n"
+		AUTH_CONNECTOR("auth-mechanisms = { \"PLAIN\", \"SCRAM-SHA-256\" }"),
+		"relayd.conf:5: option 'auth-mechanisms' of connector \"apps\": "
+		"'SCRAM-SHA-256' cannot work with saslauthd, which is told passwords and knows "
+		"none; write \"PLAIN\", \"LOGIN\"\n" },
+	{ "SCRAM over clear text that nobody asked for",
+		HOSTNAME ROUTE GRANT
+		"sasl { method = \"sasldb\" }\n"
+		AUTH_CONNECTOR("auth-mechanisms = { \"SCRAM-SHA-1\" }"),
+		"relayd.conf:5: option 'auth-mechanisms' of connector \"apps\": 'SCRAM-SHA-1' "
+		"makes keys from clear text with every try here, at 7 ms of CPU each; write "
+		"scram-from-clear = true in section sasl if that is meant, or remove it\n" },
+	{ "a source of logins with options of another",
+		HOSTNAME ROUTE GRANT CONNECTOR
+		"sasl {\n"
+		"    method = \"saslauthd\"\n"
+		"    users-file = \"/etc/relayd/users\"\n"
+		"    options = { \"sql_engine: pgsql\" }\n"
+		"    scram-from-clear = true\n"
+		"}\n",
+		"relayd.conf:7: option 'users-file' of sasl: '/etc/relayd/users' belongs to "
+		"method = \"users-file\", but the method is \"saslauthd\"; change the method, "
+		"or remove it\n"
+		"relayd.conf:8: option 'options' of sasl: 'sql_engine: pgsql' belongs to method "
+		"= \"auxprop\", but the method is \"saslauthd\"; change the method, or remove "
+		"it\n"
+		"relayd.conf:9: option 'scram-from-clear' of sasl: 'true' is about passwords in "
+		"clear text, which method \"saslauthd\" does not know; remove it\n" },
+	{ "a source of logins that is none",
+		HOSTNAME ROUTE GRANT CONNECTOR
+		"sasl {\n"
+		"    method = \"ldap\"\n"
+		"    realm = \"example com\"\n"
+		"    users-file = \"users\"\n"
+		"}\n",
+		"relayd.conf:6: option 'method' of sasl: 'ldap' is unknown; write "
+		"\"users-file\", \"sasldb\", \"saslauthd\" or \"auxprop\"\n"
+		"relayd.conf:7: option 'realm' of sasl: 'example com' is not a domain; write "
+		"for example \"example.com\"\n"
+		"relayd.conf:8: option 'users-file' of sasl: 'users' is not an absolute path; "
+		"write one that begins with \"/\"\n" },
+	{ "a plug-in without a name, and one that is unknown",
+		HOSTNAME ROUTE GRANT CONNECTOR
+		"sasl { method = \"auxprop\" options = { \"sql_engine\" } }\n",
+		"relayd.conf:5: option 'options' of sasl: 'sql_engine' is not an option of "
+		"Cyrus SASL's; write for example \"sql_engine: pgsql\"\n"
+		"relayd.conf:5: sasl has no plugin; write for example plugin = \"sql\"\n" },
+	{ "a folder in place of saslauthd's socket",
+		HOSTNAME ROUTE GRANT CONNECTOR
+		"sasl { method = \"saslauthd\" saslauthd-path = \"/tmp\" }\n",
+		"relayd.conf:5: option 'saslauthd-path' of sasl: '/tmp' is a directory; write "
+		"the name of the socket in it, \"/tmp/mux\"\n" },
+	{ "bans that cannot be",
+		HOSTNAME ROUTE GRANT CONNECTOR
+		"auth-ban {\n"
+		"    failures = 40000\n"
+		"    window = \"10\"\n"
+		"    duration = \"1ms\"\n"
+		"    exempt = { \"table:printers\" }\n"
+		"}\n",
+		"relayd.conf:6: option 'failures' of auth-ban: '40000' is out of range; write 1 "
+		"to 30000 or \"unlimited\"\n"
+		"relayd.conf:7: option 'window' of auth-ban: '10' has no unit; write \"10s\" for "
+		"seconds, or one of ms, s, m, h, d\n"
+		"relayd.conf:8: option 'duration' of auth-ban: '1ms' is out of range; write "
+		"\"1s\" to \"30d\"\n"
+		"relayd.conf:9: option 'exempt' of auth-ban: 'table:printers' is not an address, "
+		"prefix or range; write for example \"10.20.0.0/16\"\n" },
+	{ "users where nobody can log in",
+		HOSTNAME ROUTE CONNECTOR
+		"sasl { }\n"
+		"grant \"people\" { users = { \"billing\" } senders = { \"@example.com\" } "
+		"recipients = { \"*\" } }\n",
+		"relayd.conf:5: option 'users' of grant \"people\": 'billing' could never log "
+		"in: no connector offers AUTH; write for example auth-mechanisms = { \"PLAIN\", "
+		"\"LOGIN\", \"SCRAM-SHA-256\" } in a connector\n" },
+	{ "passwords in clear where nobody logs in",
+		HOSTNAME ROUTE GRANT
+		AUTH_CONNECTOR("auth-without-tls = true"),
+		"relayd.conf:4: option 'auth-without-tls' of connector \"apps\": 'true' says "
+		"how clients may log in, but the connector has no auth-mechanisms; write for "
+		"example auth-mechanisms = { \"PLAIN\", \"LOGIN\", \"SCRAM-SHA-256\" }, or "
+		"remove it\n" },
 	{ "an end of monitor mode without it",
 		HOSTNAME
 		ROUTE

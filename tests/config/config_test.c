@@ -270,7 +270,7 @@ START_TEST(defaults_are_those_of_the_manual)
 	ck_assert_str_eq(s->state_directory, "/var/lib/relayd");
 	ck_assert_uint_ge(s->workers, 1);
 	ck_assert_str_eq(s->user, "_relayd");
-	ck_assert_int_eq(s->style, REPLY_STYLE_RELAYD);
+	ck_assert_int_eq(s->wording.style, REPLY_STYLE_RELAYD);
 	ck_assert_int_eq(s->audit_keep_ms, 0);
 
 	ck_assert_uint_eq(s->source.connector_count, 1);
@@ -287,6 +287,7 @@ START_TEST(defaults_are_those_of_the_manual)
 	ck_assert_uint_eq(session->connections_max, 5000);
 	ck_assert_uint_eq(session->connections_per_source_max, 20);
 	ck_assert_uint_eq(session->protocol_errors_max, 5);
+	ck_assert_uint_eq(session->message_rate_max, 0);
 	ck_assert_uint_eq(session->hops_max, 60);
 	ck_assert_int_eq(session->tarpit_ms, 5000);
 	ck_assert_int_eq(session->inactivity_ms, 300000);
@@ -295,6 +296,8 @@ START_TEST(defaults_are_those_of_the_manual)
 
 	ck_assert_int_eq(s->source.grants[0].header_from, HEADER_FROM_ANY);
 	ck_assert_int_eq(s->source.grants[0].expires_ms, 0);
+	ck_assert_uint_eq(s->source.grants[0].limit_count, 0);
+	ck_assert(!s->shared.is_wanted);
 	ck_assert_uint_eq(s->routes[0].next_hop_count, 1);
 	assert_text(s->routes[0].next_hops[0].host, "192.0.2.1");
 	ck_assert_uint_eq(s->routes[0].next_hops[0].port, 25);
@@ -321,7 +324,7 @@ static const char full[] =
     "# relayd.conf { \" '\n"						  /* 1 */
     "hostname = relay.example.com  // a word\n"				  /* 2 */
     "state-dir = '/srv/relayd' workers = 3 user = \"_relayd\"\n"		  /* 3 */
-    "reply-style = \"Exchange\"\n"					  /* 4 */
+    "reply-style = \"Exchange\" reply \"relay.no-grant\" { text = \"Ask it\" code = 554 }\n" /* 4 */
     "/* several\n"							  /* 5 */
     "   lines \" { */ accepted-domain \"example.com\" { }\n"		  /* 6 */
     "accepted-domain \"*.Example.org\" { type = \"internal-relay\" }\n"	  /* 7 */
@@ -382,7 +385,12 @@ START_TEST(every_option_of_this_release_arrives)
 	ck_assert_str_eq(s->hostname, "relay.example.com");
 	ck_assert_str_eq(s->state_directory, "/srv/relayd");
 	ck_assert_uint_eq(s->workers, 3);
-	ck_assert_int_eq(s->style, REPLY_STYLE_EXCHANGE);
+	ck_assert_int_eq(s->wording.style, REPLY_STYLE_EXCHANGE);
+	const struct reason_reply *reply = wording_reply(&s->wording, REASON_RELAY_NO_GRANT);
+
+	ck_assert_str_eq(reply->text, "Ask it");
+	ck_assert_uint_eq(reply->code, 554);
+	ck_assert_uint_eq(reply->enhanced[2], 54);
 
 	ck_assert_uint_eq(s->source.domain_count, 2);
 	ck_assert_int_eq(s->source.domains[0].type, DOMAIN_AUTHORITATIVE);
@@ -469,6 +477,86 @@ START_TEST(every_option_of_this_release_arrives)
 	ck_assert_uint_eq(s->dns.forwarder_count, 2);
 	ck_assert_str_eq(s->dns.forwarders[0], "127.0.0.1@5399");
 	ck_assert(!s->dns.uses_hosts_file);
+	settings_free(&s);
+}
+END_TEST
+
+static const char with_logins[] =
+    "hostname = relay.example.com\n"
+    "sasl { method = \"auxprop\" plugin = sql realm = Example.com scram-from-clear = true\n"
+    "       keytab = \"/etc/relayd/smtp.keytab\"\n"
+    "       options = { \"sql_engine: pgsql\", \"sql_select: select a from b where c = '%u'\" } }\n"
+    "auth-ban { failures = 5 window = \"1m\" duration = \"2h\" exempt = { \"10.0.0.0/8\" } }\n"
+    "connector \"apps\" {\n"
+    "    bindings = { \"127.0.0.1:2525\", \"192.0.2.1:25\" }\n"
+    "    auth-mechanisms = { \"scram-sha-256\", \"GSSAPI\", \"PLAIN\" }\n"
+    "    auth-without-tls = true max-logon-failures = unlimited\n"
+    "}\n"
+    "connector \"silent\" { bindings = { \"127.0.0.1:2526\" } }\n"
+    "grant \"people\" { users = { \"billing\", \"*@example.net\" } senders = { \"*\" }\n"
+    "    recipients = { \"*\" } }\n"
+    "route \"drop\" { recipients = { \"*\" } maildir = \"/var/mail/drop\" }\n";
+
+START_TEST(logins_arrive)
+{
+	struct settings *s = settings_of_bytes(with_logins, strlen(with_logins), false);
+
+	ck_assert_msg(s != NULL, "%s", buffer_text(&fixture.said));
+	ck_assert_int_eq(s->auth.method, AUTH_METHOD_AUXPROP);
+	ck_assert_str_eq(s->auth.auxprop_plugin, "sql");
+	ck_assert_str_eq(s->auth.realm, "Example.com");
+	assert_text(s->source.realm, "Example.com");
+	ck_assert_str_eq(s->auth.hostname, "relay.example.com");
+	ck_assert_str_eq(s->auth.keytab, "/etc/relayd/smtp.keytab");
+	ck_assert_ptr_null(s->auth.users_file);
+	ck_assert(s->auth.scram_from_clear);
+	ck_assert_uint_eq(s->auth.option_count, 2);
+	ck_assert_str_eq(s->auth.options[0].name, "sql_engine");
+	ck_assert_str_eq(s->auth.options[0].value, "pgsql");
+	ck_assert_str_eq(s->auth.options[1].value, "select a from b where c = '%u'");
+	ck_assert_uint_eq(s->auth_ban.failures, 5);
+	ck_assert_int_eq(s->auth_ban.window_ms, MINUTE_MS);
+	ck_assert_int_eq(s->auth_ban.duration_ms, 2 * HOUR_MS);
+	ck_assert_uint_eq(s->auth_ban.exempt_count, 1);
+	ck_assert_uint_eq(s->auth_mechanisms, AUTH_BIT(AUTH_SCRAM_SHA_256) |
+						  AUTH_BIT(AUTH_GSSAPI) | AUTH_BIT(AUTH_PLAIN));
+	ck_assert_uint_eq(s->connectors[0].auth_count, 3);
+	ck_assert_int_eq(s->connectors[0].auth[0], AUTH_SCRAM_SHA_256);
+	ck_assert_int_eq(s->connectors[0].auth[2], AUTH_PLAIN);
+	ck_assert(s->connectors[0].auth_without_tls);
+	ck_assert_uint_eq(s->connectors[0].logon_failures_max, 0);
+	ck_assert(s->source.connectors[0].can_authenticate);
+	ck_assert_uint_eq(s->connectors[1].auth_count, 0);
+	ck_assert_uint_eq(s->connectors[1].logon_failures_max, 3);
+	ck_assert(!s->source.connectors[1].can_authenticate);
+	settings_free(&s);
+}
+END_TEST
+
+START_TEST(logins_come_from_the_users_file_by_default)
+{
+	static const char text[] =
+	    "hostname = relay.example.com sasl { }\n"
+	    "connector \"a\" { bindings = { \"192.0.2.1:25\" } auth-mechanisms = { \"LOGIN\",\n"
+	    "    \"EXTERNAL\" } }\n"
+	    "connector \"b\" { bindings = { \"127.0.0.1:25\" } auth-mechanisms = { \"LOGIN\" } }\n"
+	    "route \"drop\" { recipients = { \"*\" } maildir = \"/var/mail/drop\" }\n"
+	    "grant \"g\" { users = { \"a\" } senders = { \"*\" } recipients = { \"*\" } }\n";
+	struct settings *s = settings_of_bytes(text, strlen(text), false);
+
+	ck_assert_msg(s != NULL, "%s", buffer_text(&fixture.said));
+	ck_assert_str_eq(s->auth.users_file, "/etc/relayd/users");
+	ck_assert_str_eq(s->auth.realm, "relay.example.com");
+	ck_assert_uint_eq(s->auth_ban.failures, 10);
+	ck_assert_int_eq(s->auth_ban.duration_ms, HOUR_MS);
+	buffer_clear(&fixture.said);
+	settings_lint(s, 0, hear, NULL);
+	const char *said = buffer_text(&fixture.said);
+
+	ck_assert_ptr_nonnull(strstr(said, "connector \"a\" offers LOGIN to clients of this very "
+					   "machine only"));
+	ck_assert_ptr_nonnull(strstr(said, "connector \"a\" offers EXTERNAL to nobody"));
+	ck_assert_ptr_null(strstr(said, "connector \"b\" offers"));
 	settings_free(&s);
 }
 END_TEST
@@ -857,17 +945,59 @@ START_TEST(duration_needs_its_unit)
 }
 END_TEST
 
+static const struct {
+	const char *url;
+	const char *host;
+	uint16_t port;
+	uint32_t database;
+} redis_urls[] = {
+	{ "redis://127.0.0.1:6379/0", "127.0.0.1", 6379, 0 },
+	{ "redis://127.0.0.1", "127.0.0.1", 6379, 0 },
+	{ "redis://redis.example.com:7000/15", "redis.example.com", 7000, 15 },
+	{ "REDIS://redis.example.com/", "redis.example.com", 6379, 0 },
+	{ "redis://[2001:db8::1]", "2001:db8::1", 6379, 0 },
+	{ "redis://[2001:db8::1]:25/1", "2001:db8::1", 25, 1 },
+};
+
+START_TEST(redis_is_a_host_a_port_and_a_database)
+{
+	char text[1024];
+
+	(void)snprintf(text, sizeof(text),
+		       HOSTNAME CONNECTOR ROUTE GRANT "shared { redis = \"%s\" }\n",
+		       redis_urls[_i].url);
+	struct settings *s = settings_of(text);
+
+	ck_assert(s->shared.is_wanted);
+	ck_assert(!s->shared.is_closed_when_away);
+	assert_text(s->shared.redis.host, redis_urls[_i].host);
+	ck_assert_uint_eq(s->shared.redis.port, redis_urls[_i].port);
+	ck_assert_uint_eq(s->shared.redis.database, redis_urls[_i].database);
+	settings_free(&s);
+}
+END_TEST
+
 START_TEST(limit_has_a_count_a_unit_and_a_window)
 {
 	static const struct {
 		const char *text;
 		struct limit_source limit;
 	} good[] = {
-		{ "600 messages/hour", { 600, LIMIT_MESSAGES, 3600 } },
-		{ "5000 recipients/day", { 5000, LIMIT_RECIPIENTS, 86400 } },
-		{ "2GB octets/day", { UINT64_C(2147483648), LIMIT_OCTETS, 86400 } },
-		{ "10 messages / minute", { 10, LIMIT_MESSAGES, 60 } },
-		{ "1 Messages/Second", { 1, LIMIT_MESSAGES, 1 } },
+		{ "600 messages/hour", { 600, LIMIT_MESSAGES, LIMIT_PER_GRANT, 3600 } },
+		{ "5000 recipients/day",
+		  { 5000, LIMIT_RECIPIENTS, LIMIT_PER_GRANT, 86400 } },
+		{ "2GB octets/day",
+		  { UINT64_C(2147483648), LIMIT_OCTETS, LIMIT_PER_GRANT, 86400 } },
+		{ "2GB bytes/day per login",
+		  { UINT64_C(2147483648), LIMIT_OCTETS, LIMIT_PER_LOGIN, 86400 } },
+		{ "10 messages / minute", { 10, LIMIT_MESSAGES, LIMIT_PER_GRANT, 60 } },
+		{ "1 Messages/Second", { 1, LIMIT_MESSAGES, LIMIT_PER_GRANT, 1 } },
+		{ "7 messages/15m per sender",
+		  { 7, LIMIT_MESSAGES, LIMIT_PER_SENDER, 900 } },
+		{ "7 messages/31d Per Grant",
+		  { 7, LIMIT_MESSAGES, LIMIT_PER_GRANT, 31 * 86400 } },
+		{ "20 sessions", { 20, LIMIT_SESSIONS, LIMIT_PER_GRANT, 0 } },
+		{ "3 sessions per address", { 3, LIMIT_SESSIONS, LIMIT_PER_ADDRESS, 0 } },
 	};
 	static const char *const bad[] = { "",
 					   "600",
@@ -875,7 +1005,19 @@ START_TEST(limit_has_a_count_a_unit_and_a_window)
 					   "messages/hour",
 					   "600 mails/hour",
 					   "600 messages/week",
+					   "600 messages/500ms",
+					   "600 messages/32d",
+					   "600 messages/",
+					   "600 messages hour",
+					   "600 messages/hour sender",
+					   "600 messages/hour per",
+					   "600 messages/hour per network",
+					   "600 messages/hour per sender per login",
+					   "20 sessions/hour",
+					   "2TB bytes/day",
+					   "2000GB bytes/day",
 					   "0 messages/hour",
+					   "0 sessions",
 					   "2GB messages/day",
 					   "600messages/hour",
 					   "-1 messages/hour",
@@ -888,6 +1030,7 @@ START_TEST(limit_has_a_count_a_unit_and_a_window)
 			      "%s", good[i].text);
 		ck_assert_uint_eq(limit.count, good[i].limit.count);
 		ck_assert_int_eq(limit.unit, good[i].limit.unit);
+		ck_assert_int_eq(limit.key, good[i].limit.key);
 		ck_assert_uint_eq(limit.window_s, good[i].limit.window_s);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -969,8 +1112,13 @@ config_suite(void)
 
 	tcase_add_checked_fixture(loaded, fixture_begin, fixture_end);
 	tcase_set_timeout(loaded, 60);
+	if (redis_is_built_in())
+		tcase_add_loop_test(loaded, redis_is_a_host_a_port_and_a_database, 0,
+				    ARRAY_LEN(redis_urls));
 	tcase_add_test(loaded, defaults_are_those_of_the_manual);
 	tcase_add_test(loaded, every_option_of_this_release_arrives);
+	tcase_add_test(loaded, logins_arrive);
+	tcase_add_test(loaded, logins_come_from_the_users_file_by_default);
 	tcase_add_test(loaded, lines_are_those_where_a_section_begins);
 	tcase_add_test(loaded, file_from_windows_is_read_alike);
 	tcase_add_test(loaded, included_files_keep_order_names_and_relative_paths);

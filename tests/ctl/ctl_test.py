@@ -81,7 +81,9 @@ class Site:
 
 def helps_with_every_command(site):
     listing = site.expect(0, "--help").stdout
-    commands = ["status", "explain", "why", "audit list", "queue list", "reload", "reason"]
+    commands = ["status", "explain", "why", "audit list", "queue list", "queue show",
+                "queue retry", "queue hold", "queue release", "queue remove", "reload", "reason",
+                "rights"]
     for command in commands:
         assert f"  {command} " in listing, listing
         text = site.expect(0, *command.split(), "--help").stdout
@@ -99,6 +101,10 @@ def refuses_wrong_arguments_with_status_2(site):
         ["audit", "list", "--until", "1y"], ["audit", "list", "--limit", "0"],
         ["audit", "list", "--limit"], ["audit", "list", "--verdict", "refuse"],
         ["audit", "list", "--event", "x"], ["queue", "list", "--state", "asleep"],
+        ["queue", "list", "--older-than", "1y"], ["queue", "list", "--from", "a b"],
+        ["queue", "list", "no-id"], ["queue", "show"], ["queue", "show", "AAAAAAA1", "AAAAAAA2"],
+        ["queue", "hold"], ["queue", "hold", "--all", "AAAAAAA1"], ["queue", "hold", "--yes"],
+        ["queue", "remove", "--all"], ["queue", "release", "--state", "asleep"],
         ["queue", "list", "--json=yes"], ["explain"], ["explain", "--client", "10.20.1.7"],
         ["explain", "--client", "10.20.1", "--from", "a@b.example"],
         ["explain", "--client", "10.20.1.7", "--from", "a@"],
@@ -113,9 +119,43 @@ def refuses_wrong_arguments_with_status_2(site):
         assert result.stderr and not result.stdout, result
 
 
+def tells_the_rights_of_a_client(site):
+    text = site.expect(0, "rights", "--client", "10.20.1.7").stdout
+    assert "connector apps (relayd.conf:5)" in text, text
+    assert "Ms-Exch-SMTP-Accept-Any-Recipient                all " in text, text
+    assert "grant printers allows networks 10.20.2.0/24; got 10.20.1.7" in text, text
+    rights = json.loads(site.expect(0, "rights", "--client", "10.20.2.1", "--json").stdout)
+    assert [r["connector"] for r in rights] == ["apps"], rights
+    assert rights[0]["rights"]["Ms-Exch-SMTP-Submit"] == "all", rights
+    assert rights[0]["rights"]["Ms-Exch-SMTP-Accept-Any-Recipient"] == "none", rights
+    assert [g["permits"] for g in rights[0]["grants"]] == [True, False], rights
+    assert "no connector takes this client" in site.expect(
+        1, "rights", "--client", "192.0.2.1").stdout
+    assert json.loads(site.expect(1, "rights", "--client", "192.0.2.1", "--json").stdout) == []
+    anyone = json.loads(site.expect(0, "rights", "--json").stdout)
+    assert [g["permits"] for g in anyone[0]["grants"]] == [True, True], anyone
+    for wrong in (["--client", "10.20"], ["--connector", "none"], ["x"], ["--time", "soon"],
+                  ["--open-relay", "--client", "10.20.1.7"], ["--inside", "10.0.0.0/8"],
+                  ["--open-relay", "--inside", "ten"]):
+        assert site.expect(2, "rights", *wrong).stderr
+
+
+def proves_that_there_is_no_open_relay(site):
+    text = site.expect(0, "rights", "--open-relay").stdout
+    assert text.startswith("no open relay: of all addresses, only clients in 1 named network "), text
+    assert "10.20.1.0/24  apps       billing" in text, text
+    proof = json.loads(site.expect(1, "rights", "--open-relay", "--inside", "10.20.1.0/25",
+                                   "--json").stdout)
+    assert proof["open_relay"] is True, proof
+    witness = proof["witness"]
+    assert (witness["client"], witness["grant"]) == ("10.20.1.128", "billing"), witness
+    found = site.run("explain", "--client", witness["client"], "--from", witness["from"],
+                     "--to", witness["to"])
+    assert found.returncode == 0, (witness, found)  # what it shows is what happens
+
+
 def says_which_commands_come_later(site):
-    for command in ("audit summary", "audit report", "replay", "suggest", "rights", "queue show",
-                    "queue retry", "queue hold", "queue release", "queue remove",
+    for command in ("audit summary", "audit report", "replay", "suggest",
                     "import exchange"):
         result = site.expect(2, *command.split(), "x")
         assert "not available in this release" in result.stderr, result
@@ -184,6 +224,8 @@ def tells_why_and_what_today_would_say(site):
     for words in ("ceo@example.com", "10.20.1.7", "evil\\x1b[2J", "finance-it@example.com",
                   "550 5.7.367", "the same policy is still in force", "Remedy"):
         assert words in story, f"{words} is not in:\n{story}"
+    near = story.index("Grants today  billing stops it at sender, sender.not-authorized: ")
+    assert near < story.index("printers stops it at who, relay.no-grant: "), story
     site.configure("@example.com")
     story = site.expect(0, "why", "7F3K2M91").stdout
     assert "today's policy would permit it, under grant billing" in story, story
@@ -191,6 +233,8 @@ def tells_why_and_what_today_would_say(site):
     assert [s["decision"]["id"] for s in told] == ["7F3K2M92", "7F3K2M91"], told
     assert told[0]["deliveries"][0]["reply"] == "450 4.2.1 busy", told
     assert told[1]["today"]["verdict"] == "relayed", told
+    assert [(g["grant"], g["permits"]) for g in told[1]["today"]["grants"]] == [
+        ("billing", True), ("printers", False)], told
     missed = site.expect(1, "why", "ZZZZZZZZ")
     assert "ZZZZZZZZ" in missed.stderr and not missed.stdout, missed
 
@@ -238,6 +282,27 @@ def lists_the_queue(site):
                          (["--to", "@example"], []), (["--route", "next", "--state", "dead"], [])):
         found = json.loads(site.expect(0, "queue", "list", "--json", *filters).stdout)
         assert [m["id"] for m in found] == ids, (filters, found)
+    for filters, ids in ((["aaaaaaa2"], ["AAAAAAA2"]), (["[AAAAAAA1]", "AAAAAAA9"], ["AAAAAAA1"]),
+                         (["--to", "@*.else.example"], []), (["--to", "*"], ["AAAAAAA1", "AAAAAAA2"]),
+                         (["--from", "<>", "--from", "*"], ["AAAAAAA1", "AAAAAAA2"]),
+                         (["--older-than", "52w"], []), (["--state", "held"], [])):
+        found = json.loads(site.expect(0, "queue", "list", "--json", *filters).stdout)
+        assert [m["id"] for m in found if m["readable"]] == ids, (filters, found)
+
+
+def shows_a_queued_message(site):
+    shown = site.expect(0, "queue", "show", "AAAAAAA1").stdout
+    assert "done@partner.example" in shown and "450 4.2.1 busy\\x1b[2J" in shown, shown
+    told = json.loads(site.expect(0, "queue", "show", "AAAAAAA2", "--json").stdout)
+    assert told["id"] == "AAAAAAA2" and told["recipients"][0]["state"] == "dead", told
+    assert "is not in the queue" in site.expect(1, "queue", "show", "AAAAAAA9").stderr
+
+
+def acts_only_through_the_daemon(site):
+    for action in ("retry", "hold", "release", "remove"):
+        assert "relayd is not running" in site.expect(3, "queue", action, "AAAAAAA1").stderr
+    queue = json.loads(site.expect(0, "queue", "list", "--json").stdout)
+    assert len(queue) == 3, queue
 
 
 def says_what_a_reason_means(site):
@@ -250,6 +315,30 @@ def says_what_a_reason_means(site):
     assert all(r["meaning"] and r["remedy"] for r in everything), everything
     for unknown in ("nonsense", "999", "5.7", "relay.no"):
         site.expect(1, "reason", unknown)
+    assert "Exchange Online does not know this relay" in site.expect(0, "reason", "5.7.64").stdout
+    assert "5.5.1\n" in site.expect(0, "reason", "503").stdout
+    causes = site.expect(0, "reason", "550", "5.7.1").stdout
+    for cause in ("SPF", "DKIM", "DMARC", "Block list", "Wrong login", "Missing reverse name"):
+        assert f"\n{cause}\n" in causes, causes
+
+
+def speaks_french_to_who_asks_for_it(site):
+    french = site.expect(0, "reason", "relay.no-grant", "--lang", "fr").stdout
+    assert "Aucune autorisation ne connaît ce client" in french, french
+    assert "  remède     " in french and "  expéditeur " in french, french
+    for name, wanted in (("LANG", True), ("LC_MESSAGES", True), ("LC_ALL", True)):
+        environment = {"LANG": "C", "LC_MESSAGES": "", "LC_ALL": ""}
+        environment[name] = "fr_FR.UTF-8"
+        text = site.expect(0, "reason", "relay.no-grant", environment=environment).stdout
+        assert (text == french) == wanted, (name, text)
+    english = site.expect(0, "reason", "relay.no-grant", "--lang=en",
+                          environment={"LC_ALL": "fr_FR.UTF-8"}).stdout
+    assert "No grant knows this client" in english, english
+    first = {"LC_ALL": "C", "LANG": "fr_FR.UTF-8"}
+    assert site.expect(0, "reason", "relay.no-grant", environment=first).stdout == english
+    causes = site.expect(0, "reason", "5.7.367", "--lang", "fr").stdout
+    assert "Liste de blocage" in causes and "Nom inverse absent" in causes, causes
+    assert "fr" in site.expect(2, "reason", "--lang", "de").stderr
 
 
 @contextlib.contextmanager
@@ -332,11 +421,15 @@ def says_so_when_there_is_nothing_to_read(site):
 
 
 TESTS = [
+    tells_the_rights_of_a_client,
+    speaks_french_to_who_asks_for_it,
+    proves_that_there_is_no_open_relay,
     helps_with_every_command, refuses_wrong_arguments_with_status_2,
     says_which_commands_come_later, takes_the_configuration_from_the_environment,
     prints_errors_of_the_configuration_with_their_lines, explains_a_permit_and_a_refusal,
     explains_with_connector_binding_and_time, explains_the_null_sender_and_the_decision_at_mail,
     tells_why_and_what_today_would_say, lists_the_trail, lists_the_queue,
+    shows_a_queued_message, acts_only_through_the_daemon,
     says_what_a_reason_means, shows_the_status_of_the_daemon,
     says_that_the_daemon_is_not_running, reports_what_a_reload_did,
     says_so_when_there_is_nothing_to_read,

@@ -325,7 +325,7 @@ nothing TXT "no mail here"
     assert together == [["b@plain.lab", "c@plain.lab"]], together
     wait_until(lambda: "b@nomx.lab" in direct.recipients, "nomx.lab")
     assert record_of(relayd, "b@null.lab", "failed")["reply"].startswith("5.1.10")
-    status = wait_until(lambda: (s := route_status(relayd, "next"))["waiting"] == 2 and s,
+    status = wait_until(lambda: (s := route_status(relayd, "next"))["waiting"] >= 2 and s,
                         "the status to settle")
     assert status["domains"] > 5 and status["next_hops"][0]["name"] == "mx", status
     relayd.stop()

@@ -28,10 +28,11 @@ def does_what_it_prints(workspace):
     try:
         harness.wait_until(ready, "the quickstart to be ready", 300)
         commands = re.findall(r"^ *\$ (.*)$", output.read_text(), re.M)
-        trials, why = commands[:3], commands[3]
+        trials, why = commands[:4], commands[4]
         wanted = (r"250 2\.0\.0 Ok: queued as (\w+)", r"550 5\.7\.1 Unable to relay \[(\w+)\]",
-                  r"550 5\.7\.367 Sender not authorized for relay \[(\w+)\]")
-        stories = ("relayed", "5.7.1", "5.7.367")
+                  r"550 5\.7\.367 Sender not authorized for relay \[(\w+)\]",
+                  r"235 2\.7\.0 [\s\S]*250 2\.0\.0 Ok: queued as (\w+)")
+        stories = ("relayed", "5.7.1", "5.7.367", "billing@example.com")
         for command, pattern, story in zip(trials, wanted, stories):
             said = subprocess.run(command, shell=True, capture_output=True, text=True,
                                   timeout=harness.PATIENCE_S).stdout

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /* smtp/command_line.h: every parser of arguments over every line. */
 #include "smtp/command_line.h"
+#include "smtp/xclient.h"
 
 #include <stdlib.h>
 
@@ -58,6 +59,22 @@ rcpt_check(struct span argument, bool is_smtputf8)
 	must(rcpt.notify <= 14);
 }
 
+static void
+xclient_check(struct span argument)
+{
+	struct xclient_argument x = { .given = 0 };
+
+	if (xclient_argument_parse(argument, &x) != PARSE_OK) {
+		must(x.given == 0);
+		return;
+	}
+	must(x.given != 0 && (x.known & ~x.given) == 0);
+	must(x.name.len <= XCLIENT_TEXT_MAX && x.helo.len <= XCLIENT_TEXT_MAX);
+	must(utf8_is_valid(xclient_span(&x.login)));
+	for (size_t i = 0; i < x.helo.len; i++)
+		must(x.helo.text[i] > ' ' && x.helo.text[i] < 0x7f);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -79,6 +96,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	mail_check(line);
 	rcpt_check(command.argument, size % 2 == 0);
 	rcpt_check(line, size % 2 == 0);
+	xclient_check(command.argument);
+	xclient_check(line);
 	if (hello_parse(command.argument, &hello) == PARSE_OK)
 		part_check(line, hello.name);
 	if (bdat_argument_parse(command.argument, &bdat) == PARSE_OK)

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A whole session fed by an attacker: any octets, in any packets, on the real loop, streams and
- * policy; spool and audit trail are in memory. The first octet chooses the connector and how
+ * policy; spool, audit trail and auth helpers are in memory. The first octet chooses the connector and how
  * the spool behaves; then comes a sequence of packets, each a length octet (times 16, 0: one
  * octet) and that many octets.
  *
@@ -9,12 +9,14 @@
  * each message its records; every accepted recipient is recorded once; nothing is left over.
  */
 #include "session/fake_spool.c" /* all of this target is in one file */
+#include "auth/client.h"
 #include "session/session.h"
 #include "smtp/envelope.h"
 
 #include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -53,6 +55,15 @@ audit_connect(struct audit *audit, const struct audit_session *session, int64_t 
 	audit->unflushed++;
 }
 
+void
+audit_auth(struct audit *audit, const struct audit_session *session, int64_t wall_ms,
+	   enum reason reason)
+{
+	(void)wall_ms;
+	assert(session->id != NULL && reason < REASON_COUNT);
+	audit->unflushed++;
+}
+
 bool
 audit_flush(struct audit *audit)
 {
@@ -65,6 +76,80 @@ audit_is_broken(const struct audit *audit)
 {
 	(void)audit;
 	return false;
+}
+
+/* --- auth helpers whose answers the client dictates --- */
+
+struct auth_pool {
+	struct loop *loop;
+	size_t open; /* exchanges */
+	char last;   /* octet of what the client said last */
+};
+
+unsigned
+auth_pool_mechanisms(const struct auth_pool *pool)
+{
+	(void)pool;
+	return UINT_MAX;
+}
+
+static void
+helper_answers(struct loop_call *call)
+{
+	struct auth_ticket *ticket = LIST_OWNER(call, struct auth_ticket, failing);
+	static const enum auth_code codes[] = { AUTH_CONTINUE, AUTH_OK, AUTH_FAILED,
+						AUTH_TROUBLE };
+	const struct auth_answer answer = {
+		.code = codes[ticket->pool->last & 3],
+		.user = SPAN_LITERAL("alice@example.com"),
+		.data = SPAN_LITERAL("challenge"),
+	};
+
+	ticket->state = AUTH_TICKET_ANSWERED;
+	if (answer.code != AUTH_CONTINUE) {
+		ticket->state = AUTH_TICKET_IDLE;
+		ticket->pool->open--;
+	}
+	ticket->answered(ticket, &answer);
+}
+
+static void
+helper_ask(struct auth_ticket *ticket, struct span data)
+{
+	assert(data.len <= AUTH_DATA_MAX);
+	ticket->pool->last = data.len == 0 ? 0 : data.ptr[data.len - 1];
+	ticket->state = AUTH_TICKET_ASKED;
+	ticket->failing.run = helper_answers;
+	loop_post(ticket->pool->loop, &ticket->failing);
+}
+
+void
+auth_start(struct auth_pool *pool, struct auth_ticket *ticket, enum auth_mechanism mechanism,
+	   const struct auth_facts *facts, bool has_data, struct span data)
+{
+	assert(ticket->state == AUTH_TICKET_IDLE && mechanism < AUTH_MECHANISM_COUNT);
+	assert(!facts->is_tls && !facts->has_binding && facts->external.len == 0);
+	assert(has_data || data.len == 0);
+	ticket->pool = pool;
+	pool->open++;
+	helper_ask(ticket, data);
+}
+
+void
+auth_step(struct auth_ticket *ticket, struct span data)
+{
+	assert(ticket->state == AUTH_TICKET_ANSWERED);
+	helper_ask(ticket, data);
+}
+
+void
+auth_cancel(struct auth_ticket *ticket)
+{
+	if (ticket->state == AUTH_TICKET_ASKED)
+		(void)loop_call_cancel(ticket->pool->loop, &ticket->failing);
+	if (ticket->state != AUTH_TICKET_IDLE)
+		ticket->pool->open--;
+	ticket->state = AUTH_TICKET_IDLE;
 }
 
 /* --- the world, made once --- */
@@ -86,6 +171,7 @@ struct world {
 	struct session_settings settings[CONNECTORS];
 	struct session_figures figures[CONNECTORS];
 	_Atomic uint64_t serial;
+	struct auth_pool auth;
 	struct session_server *server;
 	size_t recipients; /* of accepted messages */
 };
@@ -179,8 +265,15 @@ world_new(void)
 			.hops_max = 3,
 			.inactivity_ms = 300000,
 			.connection_ms = 600000,
+			.auth_count = 4,
+			.auth = { AUTH_SCRAM_SHA_256, AUTH_PLAIN, AUTH_LOGIN, AUTH_CRAM_MD5 },
+			.auth_without_tls = i == 1,
+			.logon_failures_max = 3,
 		};
+	static const struct reply_wording wording = { .style = REPLY_STYLE_RELAYD };
+	w->auth.loop = w->loop;
 	const struct session_environment environment = {
+		.wording = &wording,
 		.loop = w->loop,
 		.spool = &w->spool,
 		.audit = &w->audit,
@@ -189,6 +282,7 @@ world_new(void)
 		.connectors = w->settings,
 		.figures = w->figures,
 		.session_serial = &w->serial,
+		.auth = &w->auth,
 		.next = { route_choose, state_initial, accepted, w },
 	};
 
@@ -303,6 +397,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	world_settle(w);
 	world_settle(w);
 	assert(session_server_count(w->server) == 0);
+	assert(w->auth.open == 0);
 	assert(w->spool.drafts == 0 && w->spool.commits_waiting == 0);
 	assert(atomic_load(&w->figures[0].sessions_open) == 0);
 	fake_spool_reset(&w->spool);

@@ -100,6 +100,13 @@ loop_timer_set(struct loop *loop, struct loop_timer *timer, int64_t delay_ms)
 }
 
 int64_t
+loop_wall_ms(const struct loop *loop)
+{
+	(void)loop;
+	return 0;
+}
+
+int64_t
 loop_now_ms(const struct loop *loop)
 {
 	(void)loop;

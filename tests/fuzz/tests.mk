@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: ISC
 # One target for each parser. Configured with --enable-fuzzing they are libFuzzer programs
 # (`make fuzzers`); otherwise replay.c feeds them their corpus in `make check`.
-FUZZ_LIBS = relayd/libauth.a relayd/libconfig.a relayd/libdelivery.a relayd/libsession.a relayd/libaudit.a \
+FUZZ_LIBS = relayd/libconfig.a relayd/libdelivery.a relayd/libsession.a relayd/libaudit.a relayd/libauth.a \
 	relayd/libpolicy.a relayd/libspool.a relayd/libnet.a relayd/libsmtp.a relayd/libbase.a \
-	$(CONFUSE_LIBS) $(UNBOUND_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SASL_LIBS) \
+	$(CONFUSE_LIBS) $(UNBOUND_LIBS) $(REDIS_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SASL_LIBS) \
 	$(OPENSSL_LIBS)
 FUZZ_TARGETS =
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)
@@ -93,6 +93,11 @@ tests_fuzz_delivery_state_fuzz_SOURCES = %D%/delivery_state_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_delivery_state_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
 tests_fuzz_delivery_state_fuzz_LDADD = $(FUZZ_LIBS)
 
+FUZZ_TARGETS += tests/fuzz/rewrite_fuzz
+tests_fuzz_rewrite_fuzz_SOURCES = %D%/rewrite_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_rewrite_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
+tests_fuzz_rewrite_fuzz_LDADD = $(FUZZ_LIBS)
+
 FUZZ_TARGETS += tests/fuzz/smtp_client_fuzz
 tests_fuzz_smtp_client_fuzz_SOURCES = %D%/smtp_client_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_smtp_client_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
@@ -112,6 +117,11 @@ FUZZ_TARGETS += tests/fuzz/submission_fuzz
 tests_fuzz_submission_fuzz_SOURCES = %D%/submission_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_submission_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
 tests_fuzz_submission_fuzz_LDADD = $(FUZZ_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/sts_policy_fuzz
+tests_fuzz_sts_policy_fuzz_SOURCES = %D%/sts_policy_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_sts_policy_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
+tests_fuzz_sts_policy_fuzz_LDADD = $(FUZZ_LIBS)
 
 FUZZ_TARGETS += tests/fuzz/token_reply_fuzz
 tests_fuzz_token_reply_fuzz_SOURCES = %D%/token_reply_fuzz.c $(FUZZ_MAIN)

@@ -5,6 +5,9 @@
 #include "suite.h"
 
 #define SIGNATURE "\r\n\r\n\0\r\nQUIT\n"
+#define PATH	  "/run/a\0\0\0\0\0\0\0\0\0\0\0\0" "123456789012345678901234567890"
+#define PATH_108  PATH PATH "abcdefghijkl"
+#define UNIX_PATHS PATH_108 PATH_108
 #define V2(text) SPAN_LITERAL(SIGNATURE text)
 
 static const struct {
@@ -31,6 +34,8 @@ static const struct {
 	     "abc"), "192.0.2.1:51612", "198.51.100.2:25" },
 	{ V2("\x20\0\0\0"), NULL, NULL },	       /* LOCAL: a health check */
 	{ V2("\x20\x11\0\x02zz"), NULL, NULL },	       /* whatever else it says */
+	{ V2("\x21\x31\0\xd8" UNIX_PATHS), NULL, NULL }, /* Unix sockets */
+	{ V2("\x21\x31\0\xdc" UNIX_PATHS "\x04\0\x01z"), NULL, NULL },
 	{ V2("\x21\0\0\x03" "abc"), NULL, NULL },      /* PROXY of an unspecified family */
 };
 
@@ -64,7 +69,9 @@ static const struct span refused[] = {
 	V2("\x11\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x02\xc9\x9c\0\x19"), /* version 1 */
 	V2("\x22\x11\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x02\xc9\x9c\0\x19"), /* command */
 	V2("\x21\x12\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x02\xc9\x9c\0\x19"), /* datagrams */
-	V2("\x21\x31\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x02\xc9\x9c\0\x19"), /* unix */
+	V2("\x21\x31\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x02\xc9\x9c\0\x19"), /* no paths */
+	V2("\x21\x32\0\xd8" UNIX_PATHS), /* datagrams */
+	V2("\x21\x31\0\xda" UNIX_PATHS "\x04\0"),
 	V2("\x21\x11\0\x0b\xc0\0\x02\x01\xc6\x33\x64\x02\xc9\x9c\0"),	  /* too short */
 	V2("\x21\x21\0\x0c\xc0\0\x02\x01\xc6\x33\x64\x02\xc9\x9c\0\x19"),
 	V2("\x21\x11\0\x0d\xc0\0\x02\x01\xc6\x33\x64\x02\xc9\x9c\0\x19\x04"),

@@ -35,6 +35,13 @@ tests_net_proxy_header_test_SOURCES = \
 tests_net_proxy_header_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_net_proxy_header_test_LDADD = relayd/libnet.a relayd/libbase.a $(CHECK_LIBS)
 
+check_PROGRAMS += tests/net/gateway_test
+TESTS += tests/net/gateway_test
+tests_net_gateway_test_SOURCES = \
+	%D%/gateway_test.c
+tests_net_gateway_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_net_gateway_test_LDADD = relayd/libnet.a relayd/libbase.a $(CHECK_LIBS)
+
 check_PROGRAMS += tests/net/dns_packet_test
 TESTS += tests/net/dns_packet_test
 tests_net_dns_packet_test_SOURCES = \
@@ -73,4 +80,13 @@ tests_net_tls_bytes_test_SOURCES = $(tls_world) \
 	%D%/tls_bytes_test.c
 tests_net_tls_bytes_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_net_tls_bytes_test_LDADD = relayd/libnet.a relayd/libbase.a $(OPENSSL_LIBS) $(CHECK_LIBS)
+
+if HAVE_REDIS
+check_PROGRAMS += tests/net/redis_test
+TESTS += tests/net/redis_test
+tests_net_redis_test_SOURCES = \
+	%D%/redis_test.c
+tests_net_redis_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_net_redis_test_LDADD = relayd/libnet.a relayd/libbase.a $(REDIS_LIBS) $(UNBOUND_LIBS) $(CHECK_LIBS)
+endif
 endif

@@ -181,7 +181,7 @@ END_TEST
 START_TEST(what_makes_no_sense_is_refused)
 {
 	struct draft d;
-	const struct limit_source nothing = { 0, LIMIT_MESSAGES, 60 };
+	const struct limit_source nothing = { 0, LIMIT_MESSAGES, LIMIT_PER_GRANT, 60 };
 
 	draft_init(&d);
 	d.grants[0].senders.count = 0;
@@ -460,9 +460,96 @@ START_TEST(lint_tells_what_is_probably_not_meant)
 }
 END_TEST
 
+/* It says this and nothing else. */
+static void
+warned_exactly(const struct draft *d, const char *want)
+{
+	struct complaints all;
+
+	complaints_init(&all);
+	struct policy *policy = policy_new(&d->source, complaint_note, &all);
+
+	ck_assert_msg(policy != NULL, "%s", buffer_text(&all.text));
+	policy_lint(policy, NOW, complaint_note, &all);
+	ck_assert_str_eq(buffer_text(&all.text), want);
+	buffer_reset(&all.text);
+	policy_free(&policy);
+}
+
+START_TEST(lint_says_where_what_and_what_to_do)
+{
+	struct draft d;
+
+	draft_init(&d);
+	d.grants[0].expires_ms = NOW;
+	warned_exactly(&d, "warning c:40 grant \"first\" has expired and permits nothing; remove "
+			   "it, or ask its owner (none named) for a new date\n");
+	draft_init(&d);
+	d.grants[0].mode = MODE_MONITOR;
+	d.grants[0].monitor_until_ms = NOW + 1;
+	warned_exactly(&d, "warning c:40 grant \"first\" is in monitor mode: what it would refuse "
+			   "is relayed; set mode = \"enforce\" when you have seen enough\n");
+	draft_init(&d);
+	d.connectors[0].mode = MODE_MONITOR;
+	warned_exactly(&d, "warning c:10 connector \"inside\" is in monitor mode without an end: "
+			   "everybody may relay through it; set mode = \"enforce\" when you have "
+			   "seen enough\n");
+	draft_init(&d);
+	d.source.connector_count = 2;
+	d.connectors[1].bindings = &d.at[1];
+	d.connectors[1].binding_count = 1;
+	d.grants[0].connectors = LIST(S("inside"));
+	warned_exactly(&d, "warning c:20 connector \"outside\" has no grants, so it refuses "
+			   "everything; name it in connectors of a grant, or remove it\n");
+	draft_init(&d);
+	d.grants[0].networks = LIST(S("192.168.0.0/16"));
+	d.source.table_count = 0;
+	warned_exactly(&d, "warning c:40 grant \"first\" is unreachable: none of its connectors "
+			   "takes clients from its networks; correct networks or connectors\n");
+	draft_init(&d);
+	d.grants[0].users = LIST(S("billing"));
+	d.connectors[0].can_authenticate = false;
+	warned_exactly(&d, "warning c:40 grant \"first\" is unreachable: it demands a login, a "
+			   "certificate or TLS, and none of its connectors offers that; see "
+			   "auth-mechanisms and tls of the connectors\n");
+	draft_init(&d);
+	d.grants[0].except_recipients = LIST(S("*"));
+	warned_exactly(&d, "warning c:40 grant \"first\" is unreachable: its exceptions leave "
+			   "nothing; take \"*\" out of them\n");
+	draft_init(&d);
+	d.source.table_count = 2;
+	warned_exactly(&d, "warning -:71 table \"people\" is never used; write \"table:people\" "
+			   "where it belongs, or remove it\n");
+	draft_init(&d);
+	d.grants[0].senders = LIST(S("@partner.net"));
+	warned_exactly(&d, "warning c:40 grant \"first\" has senders outside every accepted domain "
+			   "(1, as \"@partner.net\"): answers and bounces to them do not come here; "
+			   "add an accepted-domain if it is yours\n");
+	draft_init(&d);
+	d.source.grant_count = 2;
+	d.grants[0].networks = LIST(S("10.0.0.0/8"), S("table:nets"));
+	warned_exactly(&d, "warning c:50 grant \"second\" is shadowed: grant \"first\" (line 40) "
+			   "comes first and permits all that it permits; move it before that, "
+			   "narrow that, or remove it\n");
+	draft_init(&d);
+	d.connectors[0].remote_ranges = LIST(S("0.0.0.0/0"));
+	d.source.grant_count = 2;
+	d.source.table_count = 0;
+	d.grants[0].networks = LIST(S("0.0.0.0/1"));
+	d.grants[1].networks = LIST(S("128.0.0.0/1"));
+	warned_exactly(&d, "warning c:10 connector \"inside\" is an open relay: its grants together "
+			   "let any network send to any recipient without a login or certificate; "
+			   "narrow their networks or recipients\n");
+	d.grants[1].networks = LIST(S("128.0.0.0/2"));
+	warned_exactly(&d, "warning c:10 connector \"inside\" is nearly an open relay: its grants "
+			   "together let more than half of all IPv4 addresses send to any recipient "
+			   "without a login or certificate; narrow their networks or recipients\n");
+}
+END_TEST
+
 START_TEST(lint_tells_shadowed_grants)
 {
-	static const struct limit_source limit = { 5, LIMIT_MESSAGES, 60 };
+	static const struct limit_source limit = { 5, LIMIT_MESSAGES, LIMIT_PER_GRANT, 60 };
 	struct draft d;
 
 	draft_init(&d);
@@ -607,6 +694,7 @@ compile_suite(void)
 	tcase_add_test(tc, grants_that_together_make_an_open_relay_are_told);
 	tcase_add_test(tc, lint_tells_what_is_probably_not_meant);
 	tcase_add_test(tc, lint_tells_shadowed_grants);
+	tcase_add_test(tc, lint_says_where_what_and_what_to_do);
 	tcase_add_test(tc, the_hash_changes_with_the_meaning_and_not_with_the_place);
 	tcase_add_test(tc, the_policy_keeps_nothing_of_its_source);
 	suite_add_tcase(suite, tc);

@@ -152,6 +152,122 @@ START_TEST(what_could_not_be_looked_up_has_its_own_twin)
 }
 END_TEST
 
+/* ---- What a configuration says instead ---- */
+
+static bool
+answers(enum reason reason)
+{
+	return reason_reply_get(reason, REPLY_STYLE_RELAYD) != NULL;
+}
+
+/* Every reason in every style: other words are said, everything else stays as it was. */
+START_TEST(other_words_are_said_for_one_reason_alone)
+{
+	static struct reply_wording wording;
+
+	for (enum reply_style style = 0; style < REPLY_STYLE_COUNT; style++) {
+		for (enum reason reason = REASON_NONE + 1; reason < REASON_COUNT; reason++) {
+			const struct reason_reply *usual = reason_reply_get(reason, style);
+			const char *what;
+
+			wording = (struct reply_wording){ .style = style };
+			if (usual == NULL) {
+				ck_assert_ptr_null(wording_reply(&wording, reason));
+				continue;
+			}
+			struct reason_reply instead = *usual;
+
+			instead.text = "Ask it@example.com";
+			ck_assert_ptr_null(reply_override_check(reason, &instead,
+								span_of(instead.text), &what));
+			wording.instead[reason] = instead;
+			for (enum reason other = REASON_NONE + 1; other < REASON_COUNT; other++) {
+				const struct reason_reply *said = wording_reply(&wording, other);
+
+				if (other == reason)
+					ck_assert_str_eq(said->text, instead.text);
+				else
+					ck_assert_ptr_eq(said, reason_reply_get(other, style));
+				check_reply(wording_reply_deferred(&wording, other), true);
+			}
+		}
+	}
+}
+END_TEST
+
+/* No class becomes another: every reason against every code. */
+START_TEST(other_words_never_change_what_a_reply_means)
+{
+	for (enum reason reason = REASON_NONE + 1; reason < REASON_COUNT; reason++) {
+		if (!answers(reason))
+			continue;
+		const struct reason_reply *usual = reason_reply_get(reason, REPLY_STYLE_RELAYD);
+
+		for (uint16_t code = 0; code < 1000; code++) {
+			struct reason_reply instead = { code, { (uint16_t)(code / 100), 7, 1 },
+							"No" };
+			const char *what = NULL;
+			const char *cure =
+			    reply_override_check(reason, &instead, span_of("No"), &what);
+			bool may_be = code / 100 == usual->code / 100 &&
+				      (code == 421) == (usual->code == 421);
+
+			REQUIRE((cure == NULL) == may_be);
+			REQUIRE(cure == NULL || strcmp(what, "code") == 0);
+			instead.enhanced[0] = code / 100 == 5 ? 4 : 5;
+			REQUIRE(reply_override_check(reason, &instead, span_of("No"), &what) !=
+				NULL);
+		}
+	}
+}
+END_TEST
+
+static const struct {
+	const char *text;
+	size_t len;
+	bool is_right;
+} texts[] = {
+	{ "Ask it@example.com: https://intra.example.com/relay?x=1 [a]", 59, true },
+	{ "x", 1, true },
+	{ "4 eyes, 20 hands", 16, true },
+	{ "", 0, false },
+	{ "No\r\n250 2.0.0 Ok", 16, false },
+	{ "No\nno", 5, false },
+	{ "No\rno", 5, false },
+	{ "No\0no", 5, false },
+	{ "No\tno", 5, false },
+	{ "No\x7f", 3, false },
+	{ "Refus\xc3\xa9", 7, false },
+	{ "550 5.7.1 No", 12, false },
+	{ "5.7.1 No", 8, false },
+};
+
+START_TEST(other_words_are_short_printable_ascii)
+{
+	struct reason_reply instead = { 550, { 5, 7, 1 }, texts[_i].text };
+	const char *what = NULL;
+	const char *cure = reply_override_check(
+	    REASON_RELAY_NO_GRANT, &instead, (struct span){ texts[_i].text, texts[_i].len }, &what);
+
+	ck_assert_int_eq(cure == NULL, texts[_i].is_right);
+	ck_assert_str_eq(what, "text");
+}
+END_TEST
+
+START_TEST(other_words_have_a_longest_length)
+{
+	char text[REPLY_OVERRIDE_MAX + 1];
+	struct reason_reply instead = { 550, { 5, 7, 1 }, "" };
+	const char *what;
+
+	memset(text, 'x', sizeof(text));
+	ck_assert_ptr_null(reply_override_check(REASON_RELAY_NO_GRANT, &instead,
+						(struct span){ text, sizeof(text) - 1 }, &what));
+	ck_assert_ptr_nonnull(reply_override_check(REASON_RELAY_NO_GRANT, &instead,
+						   (struct span){ text, sizeof(text) }, &what));
+}
+END_TEST
+
 START_TEST(every_stage_has_a_name)
 {
 	for (enum stage stage = STAGE_CONNECTION; stage <= STAGE_PERMITTED; stage++)
@@ -172,6 +288,10 @@ reason_suite(void)
 	tcase_add_loop_test(table, says_the_exact_words, 0, ARRAY_LEN(known));
 	tcase_add_test(table, what_could_not_be_looked_up_has_its_own_twin);
 	tcase_add_test(table, every_stage_has_a_name);
+	tcase_add_test(table, other_words_are_said_for_one_reason_alone);
+	tcase_add_test(table, other_words_never_change_what_a_reply_means);
+	tcase_add_loop_test(table, other_words_are_short_printable_ascii, 0, ARRAY_LEN(texts));
+	tcase_add_test(table, other_words_have_a_longest_length);
 	suite_add_tcase(suite, table);
 	return suite;
 }

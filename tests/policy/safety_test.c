@@ -119,7 +119,7 @@ static const struct accepted_domain_source domains[] = {
 
 /* Every connector has a port of its own, so their ranges do not matter here. */
 static const struct ip_endpoint ports[] = {
-	{ .port = 25 }, { .port = 26 }, { .port = 27 }, { .port = 28 },
+	{ .port = 25 }, { .port = 26 }, { .port = 27 }, { .port = 28 }, { .port = 29 }, { .port = 30 },
 };
 static const struct connector_source all_connectors[] = {
 	{ .name = S("inside"), .bindings = &ports[0], .binding_count = 1, .can_authenticate = true,
@@ -129,6 +129,12 @@ static const struct connector_source all_connectors[] = {
 	{ .name = S("clear"), .bindings = &ports[2], .binding_count = 1, .file = "t", .line = 3 },
 	{ .name = S("watched"), .bindings = &ports[3], .binding_count = 1, .can_authenticate = true,
 	  .tls = TLS_OFFERED, .mode = MODE_MONITOR, .file = "t", .line = 4 },
+	{ .name = S("watched-still"), .bindings = &ports[4], .binding_count = 1,
+	  .can_authenticate = true, .tls = TLS_IMPLICIT, .mode = MODE_MONITOR,
+	  .monitor_until_ms = NOW_MS + 1, .file = "t", .line = 5 },
+	{ .name = S("watched-before"), .bindings = &ports[5], .binding_count = 1,
+	  .can_authenticate = true, .tls = TLS_OFFERED, .mode = MODE_MONITOR,
+	  .monitor_until_ms = NOW_MS, .file = "t", .line = 6 },
 };
 
 static const char *const clients[] = { "10.1.2.3", "10.1.9.9", "10.9.9.9", "192.168.1.1",
@@ -163,7 +169,7 @@ choose(struct choice *c, size_t count)
 static struct grant_source
 grant_choose(struct choice *c, unsigned line)
 {
-	static const struct limit_source limit = { 1, LIMIT_MESSAGES, 60 };
+	static const struct limit_source limit = { 1, LIMIT_MESSAGES, LIMIT_PER_GRANT, 60 };
 	static const char *const names[] = {
 		"g0", "g1", "g2", "g3", "g4", "g5", "g6", "g7", "g8", "g9",
 	};
@@ -458,7 +464,7 @@ ref_grant(const struct grant_source *g, size_t number, const struct facts *f, en
 				       (g->expires_ms != 0 && f->now_wall_ms >= g->expires_ms)))
 		STOP(STAGE_VALIDITY, REASON_RELAY_EXPIRED);
 	bool needs_tls = g->requires_tls || (f->connector != NO_CONNECTOR &&
-					     all_connectors[f->connector].tls == TLS_REQUIRED);
+					     all_connectors[f->connector].tls >= TLS_REQUIRED);
 
 	if (upto >= STAGE_TLS && needs_tls && !f->is_tls)
 		STOP(STAGE_TLS, REASON_TLS_REQUIRED);
@@ -542,7 +548,7 @@ ref_decide(const struct grant_source *grants, size_t count, const struct ref_out
 	if (v.stage == STAGE_WHO)
 		v = ref_who(grants, count, outcomes, f);
 	if (v.stage == STAGE_WHO && upto >= STAGE_TLS && !f->is_tls &&
-	    f->connector != NO_CONNECTOR && all_connectors[f->connector].tls == TLS_REQUIRED)
+	    f->connector != NO_CONNECTOR && all_connectors[f->connector].tls >= TLS_REQUIRED)
 		v = (struct verdict){ VERDICT_REFUSED, REASON_TLS_REQUIRED, STAGE_TLS, NO_GRANT,
 				      REASON_NONE };
 	if (v.stage == STAGE_EVIDENCE && outcomes[v.grant].is_trouble) {
@@ -550,7 +556,8 @@ ref_decide(const struct grant_source *grants, size_t count, const struct ref_out
 		return v;
 	}
 	bool is_watched = f->connector != NO_CONNECTOR &&
-			  all_connectors[f->connector].mode == MODE_MONITOR;
+			  ref_is_monitoring(all_connectors[f->connector].mode,
+					    all_connectors[f->connector].monitor_until_ms);
 
 	if (v.grant != NO_GRANT && v.stage > STAGE_WHO)
 		is_watched |=
@@ -585,6 +592,7 @@ static void
 compare(const struct policy *policy, const struct grant_source *grants, size_t count,
 	const struct facts *facts, enum stage upto)
 {
+	static const struct reply_wording wording = { .style = REPLY_STYLE_RELAYD };
 	static struct ref_outcome outcomes[GRANTS_RANDOM];
 	static struct grant_outcome trace[GRANTS_RANDOM];
 	bool has_passed = false, has_trouble = false;
@@ -606,10 +614,14 @@ compare(const struct policy *policy, const struct grant_source *grants, size_t c
 	REQUIRE((got.kind == VERDICT_RELAYED) == has_passed);
 	if (got.kind == VERDICT_RELAYED)
 		REQUIRE(outcomes[got.grant].stage == STAGE_PERMITTED);
+	if (got.kind != VERDICT_RELAYED) {
+		for (size_t i = 0; i < count; i++) /* no grant's conditions all hold */
+			REQUIRE(outcomes[i].stage != STAGE_PERMITTED);
+	}
 	if (got.reason == REASON_EVIDENCE_UNKNOWN) {
 		REQUIRE(got.kind == VERDICT_DEFERRED);
 		REQUIRE(has_trouble);
-		REQUIRE(verdict_reply(&got, REPLY_STYLE_RELAYD)->code == 451);
+		REQUIRE(verdict_reply(&got, &wording)->code == 451);
 		REQUIRE(got.cause >= REASON_EVIDENCE_SPF && got.cause <= REASON_EVIDENCE_PTR);
 	}
 	REQUIRE(got.kind == want.kind);

@@ -163,7 +163,9 @@ fixture_init(struct fixture *f)
 void
 fixture_start(struct fixture *f)
 {
+	static const struct reply_wording wording = { .style = REPLY_STYLE_RELAYD };
 	const struct session_environment environment = {
+		.wording = &wording,
 		.loop = f->loop,
 		.spool = f->spool,
 		.audit = f->audit,

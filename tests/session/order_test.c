@@ -44,7 +44,7 @@ static const struct { const char *command; int code[STATES]; enum state then[STA
 	{ "HELP\r\n",                             { 214,   214,   214,   214,   214 }, { CONNECTED, READY, MAIL, RCPT, CHUNKS } },
 	{ "STARTTLS\r\n",                         { 503,   502,   503,   503,   503 }, { CONNECTED, READY, MAIL, RCPT, CHUNKS } },
 	{ "AUTH PLAIN AGEAYg==\r\n",              { 503,   503,   503,   503,   503 }, { CONNECTED, READY, MAIL, RCPT, CHUNKS } },
-	{ "XCLIENT ADDR=1.2.3.4\r\n",             { 502,   502,   502,   502,   502 }, { CONNECTED, READY, MAIL, RCPT, CHUNKS } },
+	{ "XCLIENT ADDR=1.2.3.4\r\n",             { 550,   550,   503,   503,   503 }, { CONNECTED, READY, MAIL, RCPT, CHUNKS } },
 	{ "TURN\r\n",                             { 502,   502,   502,   502,   502 }, { CONNECTED, READY, MAIL, RCPT, CHUNKS } },
 	{ "BOGUS\r\n",                            { 500,   500,   500,   500,   500 }, { CONNECTED, READY, MAIL, RCPT, CHUNKS } },
 	{ "\r\n",                                 { 500,   500,   500,   500,   500 }, { CONNECTED, READY, MAIL, RCPT, CHUNKS } },

@@ -11,6 +11,7 @@ TCase *dialog_tcase(void);
 TCase *order_tcase(void);
 TCase *content_tcase(void);
 TCase *endurance_tcase(void);
+TCase *nat_sketch_tcase(void);
 TCase *record_tcase(void);
 
 #endif

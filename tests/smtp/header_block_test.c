@@ -58,6 +58,16 @@ static const struct { const char *message; bool is_malformed; unsigned from; } b
 	{ "Fr om: a@b\r\n\r\n", true, 0 }, { ": a@b\r\n\r\n", true, 0 }, { "From\r\n\r\n", true, 0 },
 	{ "Fr\x01om: a@b\r\n\r\n", true, 0 }, { "Fr\xc3\xa9: a@b\r\n\r\n", true, 0 },
 	{ "\rFrom: a@b\r\n\r\n", true, 0 }, { "Fro", true, 0 },
+	/* what becomes two lines where bare CRs are made into line ends */
+	{ "Subject: x\rFrom: c@d\r\n\r\n", true, 0 }, { "From: a@b\r\r\n\r\n", true, 1 },
+	{ "From: a@b\rFrom: c@d\r\n\r\n", true, 1 }, { "X: \r\r\n\r\n", true, 0 },
+	{ "X: a\r\n b\r c\r\nFrom: a@b\r\n\r\n", true, 1 }, { "From: a@b\r", true, 1 },
+	{ "X: \r\nFrom: a@b\r\n\r\n", false, 1 }, { "X:\r\nFrom: a@b\n\r\n", false, 1 },
+	{ "X:\r\n \r\nFrom: a@b\r\n\r\n", false, 1 },
+	{ "From\t : a@b\r\n\r\n", false, 1 }, { "fROM:a@b\r\nFrom :c@d\r\n\r\n", false, 2 },
+	{ "\xef\xbb\xbf" "From: a@b\r\n\r\n", true, 0 }, { "From\r: a@b\r\n\r\n", true, 0 },
+	{ "From: a@b\r\n\tFrom: c@d\r\n\r\n", false, 1 },
+	{ "X-From: a@b\r\nFromage: c@d\r\nFro: e@f\r\n\r\n", false, 0 },
 };
 
 START_TEST(malformed_header_is_noticed)
@@ -200,6 +210,24 @@ static const struct { const char *message; enum header_addresses status; } froms
 	{ "From: a@b.c\r\njunk\r\n\r\n", ADDRESSES_UNPARSABLE },
 	{ "junk\r\n\r\n", ADDRESSES_UNPARSABLE },
 	{ "From: good@b.c\r\n,\r\n evil@b.c\r\n\r\n", ADDRESSES_UNPARSABLE },
+	{ "From : a@b.c\r\n\r\n", ADDRESSES_OK }, { "FROM:\r\n\ta@b.c\r\n\r\n", ADDRESSES_OK },
+	{ "From: a@b.c\r\nSubject: x\rFrom: ceo@b.c\r\n\r\n", ADDRESSES_UNPARSABLE },
+	{ "Subject: x\r\r\nFrom: a@b.c\r\n\r\n", ADDRESSES_UNPARSABLE },
+	{ "From: a@b.c\r\n,evil@b.c\r\n\r\n", ADDRESSES_UNPARSABLE },
+	{ "From: a@b.c\r\n.\r\n\r\n", ADDRESSES_UNPARSABLE },
+	{ "From: a@b.c\r\nFrom\r\n\r\n", ADDRESSES_UNPARSABLE },
+	{ "\xef\xbb\xbf" "From: evil@b.c\r\nFrom: a@b.c\r\n\r\n", ADDRESSES_UNPARSABLE },
+	{ "Fr\xd0\xbem: evil@b.c\r\nFrom: a@b.c\r\n\r\n", ADDRESSES_UNPARSABLE },
+	{ "From: A <a@b.c>\r\n <evil@b.c>\r\n\r\n", ADDRESSES_UNPARSABLE },
+	{ "From: \"evil@b.c\" <a@b.c>\r\n\r\n", ADDRESSES_OK },
+	{ "From: (<evil@b.c>) a@b.c\r\n\r\n", ADDRESSES_OK },
+	{ "From: a@b.c (unending\r\nX: )\r\n\r\n", ADDRESSES_UNPARSABLE },
+	{ "From: undisclosed:;\r\n\r\n", ADDRESSES_UNPARSABLE },
+	{ "From: Sales: a@b.c;\r\n\r\n", ADDRESSES_UNPARSABLE },
+	{ "From: =?utf-8?B?ZXZpbEBiLmM=?=\r\n\r\n", ADDRESSES_UNPARSABLE },
+	{ "From: =?utf-8?Q?a?=@b.c\r\n\r\n", ADDRESSES_UNPARSABLE },
+	{ "From: a@b.c;evil@b.c\r\n\r\n", ADDRESSES_UNPARSABLE },
+	{ "From: a@b.c evil@b.c\r\n\r\n", ADDRESSES_UNPARSABLE },
 };
 
 START_TEST(header_from_is_judged)

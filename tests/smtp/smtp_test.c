@@ -16,5 +16,6 @@ main(void)
 	suite_add_tcase(suite, header_block_tcase());
 	suite_add_tcase(suite, reply_tcase());
 	suite_add_tcase(suite, submission_tcase());
+	suite_add_tcase(suite, xclient_tcase());
 	return suite_main(suite);
 }

@@ -14,6 +14,7 @@ TCase *envelope_tcase(void);
 TCase *header_block_tcase(void);
 TCase *reply_tcase(void);
 TCase *submission_tcase(void);
+TCase *xclient_tcase(void);
 
 /* Like ck_assert, but free when it holds: for what is asserted a million times. */
 #define must(condition)                                          \

@@ -10,8 +10,9 @@ tests_smtp_smtp_test_SOURCES = \
 	%D%/header_block_test.c \
 	%D%/reference.h \
 	%D%/reply_test.c \
+	%D%/smtp_test.c %D%/smtp_test.h \
 	%D%/submission_test.c \
-	%D%/smtp_test.c %D%/smtp_test.h
+	%D%/xclient_test.c
 tests_smtp_smtp_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_smtp_smtp_test_LDADD = relayd/libsmtp.a relayd/libbase.a $(CHECK_LIBS)
 endif
