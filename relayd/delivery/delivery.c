@@ -50,13 +50,23 @@ has_state(const struct spool_message *message, size_t recipient_count)
 		   STATE_HEAD_OCTETS + recipient_count;
 }
 
+void
+delivery_message_adopt(struct delivery *delivery, struct queued *queued,
+		       struct spool_message *message)
+{
+	(void)delivery;
+	queued->message = message;
+	queued->has_state = has_state(message, queued->recipient_count);
+	spool_message_set_user(message, queued);
+}
+
 static struct queued *
-message_enter(struct spool_message *message, const struct envelope *envelope)
+message_enter(struct delivery *delivery, struct spool_message *message,
+	      const struct envelope *envelope)
 {
 	struct queued *queued = queued_new(message, envelope->recipient_count);
 
-	queued->has_state = has_state(message, envelope->recipient_count);
-	spool_message_set_user(message, queued);
+	delivery_message_adopt(delivery, queued, message);
 	return queued;
 }
 
@@ -87,7 +97,7 @@ delivery_accepted(void *context, struct spool_message *message,
 		  const struct envelope *envelope)
 {
 	struct delivery *delivery = context;
-	struct queued *queued = message_enter(message, envelope);
+	struct queued *queued = message_enter(delivery, message, envelope);
 	struct job *job;
 
 	assert(envelope->recipient_count > 0);
@@ -166,7 +176,7 @@ static void
 found_enter(struct delivery *delivery, struct spool_message *message,
 	    struct envelope *envelope, struct span bytes)
 {
-	struct queued *queued = message_enter(message, envelope);
+	struct queued *queued = message_enter(delivery, message, envelope);
 	struct delivery_state state;
 
 	state_take(delivery, queued, bytes, &state);

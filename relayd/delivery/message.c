@@ -157,9 +157,10 @@ static struct audit_delivery
 record_of(const struct delivery *delivery, const struct handover *handover, size_t at,
 	  const struct handover_place *how)
 {
-	const struct spool_info *info = spool_message_info(handover->message);
 	int64_t now_ms = loop_wall_ms(delivery->environment.loop);
-
+	int64_t since_ms = handover->message == NULL
+			       ? handover->envelope->arrived_wall_ms
+			       : spool_message_info(handover->message)->stored_wall_ms;
 	const struct smtp_client_tls *tls = how->tls;
 
 	return (struct audit_delivery){
@@ -174,7 +175,7 @@ record_of(const struct delivery *delivery, const struct handover *handover, size
 		.from = handover->envelope->sender,
 		.to = handover_recipient_get(handover, at)->address,
 		.reply = handover->recipients[at].reply,
-		.queued_ms = now_ms > info->stored_wall_ms ? now_ms - info->stored_wall_ms : 0,
+		.queued_ms = now_ms > since_ms ? now_ms - since_ms : 0,
 		.tries = handover->job->tries + 1U,
 	};
 }
@@ -230,6 +231,37 @@ result_take(struct delivery *delivery, const struct handover *handover, size_t a
 		audit_expire(delivery->environment.audit, &record);
 	else
 		audit_delivery(delivery->environment.audit, &record);
+}
+
+void
+delivery_record(struct delivery *delivery, const struct handover *handover,
+		const struct handover_place *how)
+{
+	static const char *const words[] = {
+		[RESULT_NONE] = NULL,
+		[RESULT_UNTRIED] = NULL,
+		[RESULT_DELIVERED] = "delivered",
+		[RESULT_DEFERRED] = "deferred",
+		[RESULT_FAILED] = "failed",
+	};
+	struct route_figures *figures = job_dispatch(delivery, handover->job)->figures;
+
+	for (size_t i = 0; i < handover->recipient_count; i++) {
+		enum recipient_result result = handover->recipients[i].result;
+		struct audit_delivery record;
+		char id[ID_SIZE];
+
+		if (words[result] == NULL)
+			continue;
+		record = record_of(delivery, handover, i, how);
+		record.id = id_text(handover->envelope, id);
+		record.result = words[result];
+		audit_delivery(delivery->environment.audit, &record);
+		figure_add(result == RESULT_DELIVERED ? &figures->delivered
+			   : result == RESULT_FAILED  ? &figures->failed
+						      : &figures->deferred,
+			   1);
+	}
 }
 
 /* ---- What is written down ---- */

@@ -10,6 +10,7 @@ relayd_libdelivery_a_SOURCES = \
 	%D%/maildir.c %D%/maildir.h \
 	%D%/message.c \
 	%D%/next_hop.c %D%/next_hop.h \
+	%D%/passage.c %D%/passage.h \
 	%D%/queued.c %D%/queued.h \
 	%D%/route.c %D%/route.h \
 	%D%/scheduler.c %D%/scheduler.h \
