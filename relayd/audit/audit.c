@@ -568,6 +568,21 @@ audit_expire(struct audit *audit, const struct audit_delivery *delivery)
 }
 
 void
+audit_bounce(struct audit *audit, const struct audit_bounce *bounce)
+{
+	size_t start = audit->lines.len;
+	struct json j = record_begin(audit, "bounce", bounce->wall_ms);
+
+	string_if(&j, "id", bounce->id);
+	json_text(&j, "from", bounce->from);
+	json_text_if(&j, "to", bounce->to);
+	json_cstring(&j, "result", bounce->result);
+	string_if(&j, "report", bounce->report);
+	json_text_if(&j, "report_to", bounce->report_to);
+	record_end(audit, &j, start);
+}
+
+void
 audit_auth(struct audit *audit, const struct audit_session *session, int64_t wall_ms,
 	   enum reason reason)
 {
@@ -579,6 +594,24 @@ audit_auth(struct audit *audit, const struct audit_session *session, int64_t wal
 	json_cstring(&j, "result", reason == REASON_NONE ? "succeeded" : "failed");
 	if (reason != REASON_NONE)
 		json_cstring(&j, "reason", reason_token(reason));
+	record_end(audit, &j, start);
+}
+
+void
+audit_operator(struct audit *audit, const struct audit_operator *operator)
+{
+	size_t start = audit->lines.len;
+	struct json j = record_begin(audit, "operator", operator->wall_ms);
+
+	string_if(&j, "id", operator->id);
+	json_cstring(&j, "action", operator->action);
+	json_number(&j, "uid", operator->uid);
+	json_text_if(&j, "user", operator->user);
+	string_if(&j, "result", operator->result);
+	if (operator->selection.len > 0)
+		json_encoded(&j, "selection", operator->selection);
+	if (operator->id == NULL)
+		json_number(&j, "count", (int64_t)operator->count);
 	record_end(audit, &j, start);
 }
 

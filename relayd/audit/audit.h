@@ -110,9 +110,44 @@ void audit_delivery(struct audit *audit, const struct audit_delivery *delivery);
 /* event "expire": a recipient was given up because its time was over. */
 void audit_expire(struct audit *audit, const struct audit_delivery *delivery);
 
+/* What was done about one recipient of a message that did not simply arrive. */
+struct audit_bounce {
+	const char *id; /* queue id of the message */
+	int64_t wall_ms;
+	struct span from;
+	struct span to; /* this recipient */
+	/*
+	 * "failed", "delayed", "delivered", "relayed": a report of that was made; "kept": nobody
+	 * can be told, and it is kept as dead; "unwanted": the sender asked not to be told.
+	 */
+	const char *result;
+	const char *report;    /* id of the report, or NULL */
+	struct span report_to; /* who is told, or empty */
+};
+
+/* event "bounce" */
+void audit_bounce(struct audit *audit, const struct audit_bounce *bounce);
+
 /* event "auth": a login that succeeded, or failed with a reason. */
 void audit_auth(struct audit *audit, const struct audit_session *session, int64_t wall_ms,
 		enum reason reason);
+
+/*
+ * event "operator": somebody acted on the queue. One record for each message, with its id, and
+ * one for the whole, with the selection and how many messages there were.
+ */
+struct audit_operator {
+	const char *id; /* of the message; NULL: the whole */
+	int64_t wall_ms;
+	const char *action;	/* "hold", "remove" ... */
+	uint32_t uid;		/* who asked for it */
+	struct span user;	/* the account's name, or empty */
+	const char *result;	/* "done", or what it came to */
+	struct span selection;	/* of the whole: JSON */
+	uint64_t count;		/* of the whole: messages */
+};
+
+void audit_operator(struct audit *audit, const struct audit_operator *operator);
 
 /* events "start", "stop", "reload": of the daemon; detail may be empty. */
 void audit_daemon(struct audit *audit, const char *event, int64_t wall_ms, bool succeeded,

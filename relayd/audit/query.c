@@ -107,6 +107,10 @@ record_fill(const json_t *object, struct arena *arena, struct audit_record *reco
 		{ "peer", offsetof(struct audit_record, peer) },
 		{ "result", offsetof(struct audit_record, result) },
 		{ "next", offsetof(struct audit_record, next) },
+		{ "action", offsetof(struct audit_record, action) },
+		{ "user", offsetof(struct audit_record, operator) },
+		{ "report", offsetof(struct audit_record, report) },
+		{ "report_to", offsetof(struct audit_record, report_to) },
 	};
 	const json_t *tls = json_object_get(object, "tls");
 	const json_t *auth = json_object_get(object, "auth");
@@ -127,6 +131,7 @@ record_fill(const json_t *object, struct arena *arena, struct audit_record *reco
 	record->size_octets = number_at(object, "size");
 	record->queued_ms = (int64_t)number_at(object, "queued_ms");
 	record->tries = number_at(object, "tries");
+	record->uid = number_at(object, "uid");
 }
 
 enum parse_status
@@ -207,8 +212,11 @@ id_matches(struct span wanted, const struct audit_record *record)
 		return span_starts(record->id, wanted);
 	if (transaction.len == wanted.len) /* all of a transaction */
 		return span_equal(audit_id_transaction(record->id), transaction);
-	/* one recipient's attempt: its deliveries bear the transaction's id */
-	return span_equal(record->id, transaction) && record->next_hop.len > 0;
+	/* one recipient's attempt: its deliveries, what was reported and what operators did
+	   bear the transaction's id */
+	return span_equal(record->id, transaction) &&
+	       (record->next_hop.len > 0 || record->action.len > 0 ||
+		span_equal(record->event, span_of("bounce")));
 }
 
 /* ---- Filters ---- */

@@ -32,6 +32,10 @@ struct audit_record {
 	struct span grant_line; /* "relayd.conf:41" */
 	struct span reply, detail, policy;
 	struct span route, next_hop, peer, result, next;
+	struct span action;   /* of an operator, whose login is not `user` but an account: */
+	struct span operator; /* its name */
+	uint64_t uid;
+	struct span report, report_to; /* of event "bounce" */
 	int64_t queued_ms;
 	uint64_t tries;
 };

@@ -55,13 +55,14 @@ delivery_follows(const struct audit_record *decision, const struct audit_record 
 {
 	return is_event(decision, "attempt") &&
 	       span_equal(audit_id_transaction(decision->id), delivery->id) &&
-	       (decision->to.len == 0 || span_equal_fold(decision->to, delivery->to));
+	       (decision->to.len == 0 || is_event(delivery, "operator") || span_equal_fold(decision->to, delivery->to));
 }
 
 static bool
 deliveries_are_one(const struct audit_record *a, const struct audit_record *b)
 {
-	return span_equal(a->id, b->id) && span_equal_fold(a->to, b->to);
+	return span_equal(a->id, b->id) &&
+	       (span_equal_fold(a->to, b->to) || is_event(b, "operator"));
 }
 
 /* By time, then by the number of the try. */
@@ -615,9 +616,46 @@ tell_remedy(struct teller *t, const struct audit_record *record,
 	field_end(t, "Remedy");
 }
 
+/* What somebody did to the message while it was in the queue. */
+static void
+tell_operator(struct teller *t, const struct audit_record *record)
+{
+	say_text(t, record->time);
+	say_if(t, " ", record->action);
+	say_if(t, ", by ", record->operator);
+	buffer_printf(&t->field, "%s(uid %llu)", record->operator.len > 0 ? " " : ", by ",
+		      (unsigned long long)record->uid);
+	field_end(t, "Operator");
+}
+
+/* Who was told, or why nobody was. */
+static void
+tell_bounce(struct teller *t, const struct audit_record *record)
+{
+	say_text(t, record->time);
+	if (span_equal(record->result, span_of("kept"))) {
+		say(t, " nobody can be told that it failed; it is kept as dead");
+	} else if (span_equal(record->result, span_of("unwanted"))) {
+		say(t, " it failed, and the sender had asked not to be told");
+	} else {
+		say_if(t, " reported as ", record->result);
+		say_if(t, " to ", record->report_to);
+		say_if(t, " in message ", record->report);
+	}
+	field_end(t, "Report");
+}
+
 static void
 tell_delivery(struct teller *t, const struct audit_record *record)
 {
+	if (is_event(record, "operator")) {
+		tell_operator(t, record);
+		return;
+	}
+	if (is_event(record, "bounce")) {
+		tell_bounce(t, record);
+		return;
+	}
 	say_text(t, record->time);
 	say_if(t, " ", record->result.len > 0 ? record->result : record->event);
 	if (is_event(record, "expire"))

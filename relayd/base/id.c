@@ -10,6 +10,9 @@
 #define EPOCH_2026_MS	  INT64_C(1767225600000)
 #define SERIALS_PER_SECOND 256
 
+#define PACKED_LEN_MAX	 12 /* characters of five bits each */
+#define PACKED_LEN_SHIFT 60
+
 static const char alphabet[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 void
@@ -66,4 +69,33 @@ id_is_valid(struct span text)
 			return false;
 	}
 	return true;
+}
+
+uint64_t
+id_pack(struct span id)
+{
+	uint64_t packed = 0;
+
+	if (id.len <= ID_SESSION_LEN || id.len > PACKED_LEN_MAX)
+		return 0;
+	for (size_t i = 0; i < id.len; i++) {
+		const char *at = id.ptr[i] == '\0' ? NULL : strchr(alphabet, id.ptr[i]);
+
+		if (at == NULL)
+			return 0;
+		packed = packed << 5 | (uint64_t)(at - alphabet);
+	}
+	return packed | (uint64_t)id.len << PACKED_LEN_SHIFT;
+}
+
+void
+id_unpack(uint64_t packed, char out[ID_SIZE])
+{
+	size_t len = (size_t)(packed >> PACKED_LEN_SHIFT);
+
+	out[len] = '\0';
+	while (len-- > 0) {
+		out[len] = alphabet[packed & 31];
+		packed >>= 5;
+	}
 }

@@ -24,6 +24,13 @@ void id_transaction(const char session[ID_SESSION_LEN + 1], uint32_t number, cha
  */
 uint64_t id_serial_start(int64_t wall_ms);
 
+/*
+ * A transaction's id as a number: the same for the same id alone, 0 for what is none (or has
+ * more than five characters behind the session's). And back.
+ */
+uint64_t id_pack(struct span id);
+void id_unpack(uint64_t packed, char out[ID_SIZE]);
+
 /* Does the text look like an id (a transaction's, perhaps with ".recipient")? */
 bool id_is_valid(struct span text);
 

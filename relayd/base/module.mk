@@ -12,6 +12,7 @@ relayd_libbase_a_SOURCES = \
 	%D%/list.h \
 	%D%/log.c %D%/log.h \
 	%D%/memory.c %D%/memory.h \
+	%D%/slot_counts.c %D%/slot_counts.h \
 	%D%/span.c %D%/span.h \
 	%D%/table.c %D%/table.h \
 	%D%/utf8.c %D%/utf8.h

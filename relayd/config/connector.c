@@ -101,6 +101,8 @@ session_read(const struct section *section, const struct connector_source *conne
 		    section_number(section, "max-connections", 5000, 1, 1000000, true),
 		.connections_per_source_max = section_number(
 		    section, "max-connections-per-source", 20, 1, 1000000, true),
+		.message_rate_max =
+		    section_number(section, "message-rate-limit", 0, 1, 1000000, true),
 		.protocol_errors_max =
 		    section_number(section, "max-protocol-errors", 5, 1, 1000000, true),
 		.hops_max = section_number(section, "max-hop-count", 60, 1, 500, false),

@@ -2,6 +2,7 @@
 /* The top of the file, accepted domains, tables, queue, audit, dns; see reader.h. */
 #include "config/reader.h"
 #include "config/value.h"
+#include "smtp/address.h"
 
 #include <pwd.h>
 #include <unistd.h>
@@ -53,6 +54,51 @@ workers_read(struct reader *reader)
 	return cores > WORKERS_MAX ? WORKERS_MAX : (unsigned)cores;
 }
 
+/* Where reports come from unless the configuration says otherwise. */
+static struct span
+postmaster_make(struct reader *reader)
+{
+	struct buffer text;
+	struct span kept;
+
+	buffer_init(&text, DOMAIN_MAX + 20);
+	(void)buffer_printf(&text, "postmaster@%s", reader->settings->hostname);
+	kept = arena_copy(reader->arena, buffer_span(&text));
+	buffer_reset(&text);
+	return kept;
+}
+
+/* What is told to those whose mail is late or comes to nothing. */
+static void
+reports_read(const struct section *section, struct queue_settings *queue)
+{
+	static const struct choice undeliverable[] = {
+		{ "keep", UNDELIVERABLE_KEEP, IN_THIS_RELEASE },
+		{ "postmaster", UNDELIVERABLE_POSTMASTER, IN_THIS_RELEASE },
+	};
+	struct address address;
+	struct value value;
+	bool has_from = section_value(section, "bounce-from", &value);
+
+	if (has_from) {
+		queue->bounce_from = section_text(section, "bounce-from");
+		if (mailbox_parse(queue->bounce_from, &address) != PARSE_OK || address.is_utf8)
+			value_complain(&value, "is not an address; write for example "
+					       "\"postmaster@example.com\"");
+	}
+	queue->undeliverable = (enum undeliverable)section_choice(
+	    section, "undeliverable", undeliverable, ARRAY_LEN(undeliverable),
+	    has_from ? UNDELIVERABLE_POSTMASTER : UNDELIVERABLE_KEEP);
+	if (!section_value(section, "warn-after", &value))
+		return;
+	if (span_equal(value.text, span_of("never")))
+		queue->warn_after_ms = 0;
+	else
+		queue->warn_after_ms =
+		    section_duration(section, "warn-after", queue->warn_after_ms, 10,
+				     TIME_AHEAD_MAX);
+}
+
 static void
 queue_read(struct reader *reader)
 {
@@ -65,9 +111,12 @@ queue_read(struct reader *reader)
 		.retry_ms = retry_default,
 		.retry_count = ARRAY_LEN(retry_default),
 		.expires_ms = 5 * DAY_MS,
+		.warn_after_ms = 4 * HOUR_MS,
 	};
+	queue->bounce_from = postmaster_make(reader);
 	if (!section_open(reader, "queue", &section))
 		return;
+	reports_read(&section, queue);
 	queue->expires_ms = section_duration(&section, "expires", queue->expires_ms,
 					     SECOND_MS, TIME_AHEAD_MAX);
 	if (!section_has(&section, "retry"))

@@ -28,6 +28,20 @@ evidence_read(const struct section *section)
 	return wanted;
 }
 
+/* Is there a limit of the same already, whatever its count? Both would count as one. */
+static bool
+limit_is_double(const struct limit_source *limits, size_t count)
+{
+	const struct limit_source *last = &limits[count];
+
+	for (size_t i = 0; i < count; i++) {
+		if (limits[i].unit == last->unit && limits[i].key == last->key &&
+		    limits[i].window_s == last->window_s)
+			return true;
+	}
+	return false;
+}
+
 static void
 limits_read(const struct section *section, struct grant_source *grant)
 {
@@ -37,12 +51,15 @@ limits_read(const struct section *section, struct grant_source *grant)
 	struct value value;
 
 	for (size_t i = 0; section_value_at(section, "limits", i, &value); i++) {
-		if (limit_parse(value.text, &limits[grant->limit_count]) == PARSE_OK)
-			grant->limit_count++;
-		else
+		if (limit_parse(value.text, &limits[grant->limit_count]) != PARSE_OK)
 			value_complain(&value, "is not a limit; write for example \"600 "
-					       "messages/hour\", \"5000 recipients/day\" "
-					       "or \"2GB octets/day\"");
+					       "messages/hour\", \"5000 recipients/day per "
+					       "sender\", \"2GB bytes/day\" or "
+					       "\"20 sessions per address\"");
+		else if (limit_is_double(limits, grant->limit_count))
+			value_complain(&value, "limits the same as one before it; remove one");
+		else
+			grant->limit_count++;
 	}
 	grant->limits = limits;
 }
@@ -76,6 +93,12 @@ texts_read(const struct section *section, struct grant_source *grant)
 	    section_value(section, "rewrite-sender", &value))
 		value_complain(&value, "is not an address; write for example "
 				       "\"noreply@example.com\"");
+	grant->bounce_to = section_text(section, "bounce-to");
+	if (!span_is_empty(grant->bounce_to) &&
+	    mailbox_parse(grant->bounce_to, &address) != PARSE_OK &&
+	    section_value(section, "bounce-to", &value))
+		value_complain(&value, "is not an address; write for example "
+				       "\"ops@example.com\"");
 	if (section_value(section, "route", &value) && route_name_check(&value))
 		grant->route = value.text;
 	if (!section_value(section, "open-relay", &value))
@@ -114,6 +137,7 @@ grant_read(const struct section *section, struct grant_source *grant)
 		.except_senders = section_list(section, "except-senders", sender_check),
 		.except_recipients =
 		    section_list(section, "except-recipients", recipient_check),
+		.sender_map = section_list(section, "sender-map", sender_map_check),
 		.requires_tls = section_bool(section, "require-tls", false),
 		.requires_evidence = evidence_read(section),
 		.header_from = (enum header_from_demand)section_choice(

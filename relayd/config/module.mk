@@ -17,6 +17,7 @@ relayd_libconfig_a_SOURCES = \
 	%D%/section.c \
 	%D%/sendmail_file.c %D%/sendmail_file.h \
 	%D%/settings.c %D%/settings.h \
+	%D%/shared.c \
 	%D%/table_file.c \
 	%D%/tls.c \
 	%D%/value.c %D%/value.h

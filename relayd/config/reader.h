@@ -138,6 +138,7 @@ bool network_check(const struct value *value);	   /* address, prefix, range, tab
 bool sender_check(const struct value *value);	   /* pattern, table:NAME */
 bool recipient_check(const struct value *value);
 bool user_check(const struct value *value);
+bool sender_map_check(const struct value *value);
 bool certificate_check(const struct value *value);
 bool connector_name_check(const struct value *value);
 bool route_name_check(const struct value *value);
@@ -150,6 +151,7 @@ const char *name_guess(const struct value *value, const struct span *first_name,
 
 void globals_read(struct reader *reader);
 void replies_read(struct reader *reader);
+void shared_read(struct reader *reader);
 void accepted_domains_read(struct reader *reader);
 void tables_read(struct reader *reader);
 void sasl_read(struct reader *reader);

@@ -179,6 +179,30 @@ recipient_check(const struct value *value)
 }
 
 bool
+sender_map_check(const struct value *value)
+{
+	struct text_list pattern = { .count = 1 };
+	struct pattern_set *set = NULL;
+	struct address address;
+	struct span from, to;
+	struct fault fault;
+
+	if (sender_map_parse(value->text, &from, &to) == PARSE_OK &&
+	    mailbox_parse(to, &address) == PARSE_OK) {
+		pattern.items = &from;
+		set = pattern_set_new(&pattern, NULL, &fault);
+	}
+	if (set == NULL)
+		value_complain(value, "is not an entry of a map; write for example "
+				      "\"root@localhost = ops@example.com\" or "
+				      "\"@localhost = noreply@example.com\"");
+	bool is_good = set != NULL;
+
+	pattern_set_free(&set);
+	return is_good;
+}
+
+bool
 user_check(const struct value *value)
 {
 	struct span text = value->text;

@@ -60,6 +60,7 @@ static const struct option_schema connector_options[] = {
 	{ "max-recipients-per-message", OPTION_VALUE, IN_THIS_RELEASE, "200", NULL },
 	{ "max-connections",   OPTION_VALUE, IN_THIS_RELEASE, "5000", NULL },
 	{ "max-connections-per-source", OPTION_VALUE, IN_THIS_RELEASE, "20", NULL },
+	{ "message-rate-limit", OPTION_VALUE, IN_THIS_RELEASE, "600", NULL },
 	{ "max-protocol-errors", OPTION_VALUE, IN_THIS_RELEASE, "5", NULL },
 	{ "max-logon-failures", OPTION_VALUE, IN_THIS_RELEASE, "3", NULL },
 	{ "max-hop-count",     OPTION_VALUE, IN_THIS_RELEASE, "60", NULL },
@@ -89,9 +90,11 @@ static const struct option_schema grant_options[] = {
 	{ "except-senders", OPTION_LIST, IN_THIS_RELEASE, "{ \"root@example.com\" }", NULL },
 	{ "except-recipients", OPTION_LIST, IN_THIS_RELEASE, "{ \"@example.net\" }", NULL },
 	{ "require",       OPTION_LIST,  NOT_YET,         "{ \"spf\", \"dkim\" }", NULL },
-	{ "limits",        OPTION_LIST,  NOT_YET,         "{ \"600 messages/hour\" }", NULL },
+	{ "limits",        OPTION_LIST,  IN_THIS_RELEASE, "{ \"600 messages/hour\" }", NULL },
 	{ "route",         OPTION_VALUE, IN_THIS_RELEASE, "\"microsoft365\"", NULL },
-	{ "rewrite-sender", OPTION_VALUE, NOT_YET,        "\"noreply@example.com\"", NULL },
+	{ "rewrite-sender", OPTION_VALUE, IN_THIS_RELEASE, "\"noreply@example.com\"", NULL },
+	{ "sender-map",    OPTION_LIST,  IN_THIS_RELEASE, "{ \"root@localhost = ops@example.com\" }", NULL },
+	{ "bounce-to",     OPTION_VALUE, IN_THIS_RELEASE, "\"ops@example.com\"", NULL },
 	{ "mode",          OPTION_VALUE, IN_THIS_RELEASE, "\"enforce\"", NULL },
 	{ "monitor-until", OPTION_VALUE, IN_THIS_RELEASE, "\"2026-12-31\"", NULL },
 	{ "open-relay",    OPTION_VALUE, IN_THIS_RELEASE, "\"I know\"", NULL },
@@ -149,8 +152,9 @@ static const struct section_schema pickup_schema = SECTION(pickup_options);
 static const struct option_schema queue_options[] = {
 	{ "retry",       OPTION_LIST,  IN_THIS_RELEASE, "{ \"1m\", \"5m\", \"15m\", \"30m\", \"1h\" }", NULL },
 	{ "expires",     OPTION_VALUE, IN_THIS_RELEASE, "\"5d\"", NULL },
-	{ "warn-after",  OPTION_VALUE, NOT_YET,         "\"4h\"", NULL },
-	{ "bounce-from", OPTION_VALUE, NOT_YET,         "\"postmaster@example.com\"", NULL },
+	{ "warn-after",  OPTION_VALUE, IN_THIS_RELEASE, "\"4h\"", NULL },
+	{ "bounce-from", OPTION_VALUE, IN_THIS_RELEASE, "\"postmaster@example.com\"", NULL },
+	{ "undeliverable", OPTION_VALUE, IN_THIS_RELEASE, "\"postmaster\"", NULL },
 };
 static const struct section_schema queue_schema = SECTION(queue_options);
 
@@ -176,6 +180,8 @@ static const struct section_schema metrics_schema = SECTION(metrics_options);
 
 static const struct option_schema shared_options[] = {
 	{ "redis", OPTION_VALUE, IN_THIS_RELEASE, "\"redis://127.0.0.1:6379/0\"", NULL },
+	{ "password-file", OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/redis-password\"", NULL },
+	{ "when-away", OPTION_VALUE, IN_THIS_RELEASE, "\"open\"", NULL },
 };
 static const struct section_schema shared_schema = SECTION(shared_options);
 
@@ -206,7 +212,7 @@ static const struct option_schema root_options[] = {
 	{ "audit",           OPTION_SECTION,        IN_THIS_RELEASE, NULL, &audit_schema },
 	{ "dns",             OPTION_SECTION,        IN_THIS_RELEASE, NULL, &dns_schema },
 	{ "metrics",         OPTION_SECTION,        NOT_YET,         NULL, &metrics_schema },
-	{ "shared",          OPTION_SECTION,        NOT_YET,         NULL, &shared_schema },
+	{ "shared",          OPTION_SECTION,        IN_THIS_RELEASE, NULL, &shared_schema },
 };
 const struct section_schema schema_root = SECTION(root_options);
 /* clang-format on */

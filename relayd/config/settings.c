@@ -60,6 +60,7 @@ settings_fill(struct reader *reader)
 
 	globals_read(reader);
 	replies_read(reader);
+	shared_read(reader);
 	accepted_domains_read(reader);
 	tables_read(reader);
 	sasl_read(reader);

@@ -9,11 +9,19 @@
 #include "auth/failures.h"
 #include "auth/settings.h"
 #include "delivery/delivery.h"
+#include "net/redis.h"
 #include "policy/policy.h"
 #include "session/session.h"
 
 #define CONFIG_PATH_DEFAULT "/etc/relayd/relayd.conf"
 #define WORKERS_MAX	    128
+
+/* shared { }: where limits are counted for several gateways. */
+struct shared_settings {
+	bool is_wanted;
+	bool is_closed_when_away; /* limits then defer; else they count here alone */
+	struct redis_settings redis;
+};
 
 /* pickup { } */
 struct pickup_settings {
@@ -41,6 +49,7 @@ struct settings {
 	struct auth_settings auth; /* sasl { }; without one no users file, and "" for a realm */
 	struct auth_ban_settings auth_ban;
 	unsigned auth_mechanisms; /* AUTH_BITs that some connector offers; 0: no AUTH */
+	struct shared_settings shared;
 	struct pickup_settings pickup;
 	int64_t audit_keep_ms; /* 0: for ever */
 };

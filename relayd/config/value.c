@@ -2,6 +2,7 @@
 /* Values of a configuration; see value.h. */
 #include "config/value.h"
 
+#include "policy/quota.h"
 #include "smtp/address.h"
 
 #include <inttypes.h>
@@ -92,49 +93,119 @@ duration_text(int64_t ms, char out[VALUE_TEXT_SIZE])
 			      out);
 }
 
-enum parse_status
-limit_parse(struct span text, struct limit_source *limit)
+/* A word, which ends at a space, a slash or the end; empty at the end. */
+static struct span
+word_take(struct span *text)
 {
-	static const char *const units[] = {
-		[LIMIT_MESSAGES] = "messages",
-		[LIMIT_RECIPIENTS] = "recipients",
-		[LIMIT_OCTETS] = "octets",
-	};
+	struct span rest = span_trim(*text), word = rest;
+	size_t len = 0;
+
+	while (len < rest.len && rest.ptr[len] != ' ' && rest.ptr[len] != '\t' &&
+	       rest.ptr[len] != '/')
+		len++;
+	word.len = len;
+	*text = span_trim(span_skip(rest, len));
+	return word;
+}
+
+/* "hour", or a duration of whole seconds such as "15m". */
+static enum parse_status
+window_parse(struct span text, uint32_t *window_s)
+{
 	static const struct {
 		const char *name;
 		uint32_t seconds;
 	} windows[] = {
 		{ "second", 1 }, { "minute", 60 }, { "hour", 3600 }, { "day", 86400 }
 	};
-	size_t space = span_find(text, ' ');
+	int64_t ms;
+
+	for (size_t i = 0; i < ARRAY_LEN(windows); i++) {
+		if (span_equal_fold(text, span_of(windows[i].name))) {
+			*window_s = windows[i].seconds;
+			return PARSE_OK;
+		}
+	}
+	if (duration_parse(text, &ms) != PARSE_OK || ms < SECOND_MS || ms % SECOND_MS != 0 ||
+	    ms / SECOND_MS > QUOTA_WINDOW_MAX_S)
+		return PARSE_BAD;
+	*window_s = (uint32_t)(ms / SECOND_MS);
+	return PARSE_OK;
+}
+
+static enum parse_status
+limit_unit_parse(struct span text, enum limit_unit *unit)
+{
+	static const struct {
+		const char *name;
+		enum limit_unit unit;
+	} units[] = {
+		{ "messages", LIMIT_MESSAGES }, { "recipients", LIMIT_RECIPIENTS },
+		{ "bytes", LIMIT_OCTETS },	{ "octets", LIMIT_OCTETS },
+		{ "sessions", LIMIT_SESSIONS },
+	};
+
+	for (size_t i = 0; i < ARRAY_LEN(units); i++) {
+		if (span_equal_fold(text, span_of(units[i].name))) {
+			*unit = units[i].unit;
+			return PARSE_OK;
+		}
+	}
+	return PARSE_BAD;
+}
+
+/* ["per" key], to the end. */
+static enum parse_status
+limit_key_parse(struct span text, enum limit_key *key)
+{
+	static const struct {
+		const char *name;
+		enum limit_key key;
+	} keys[] = {
+		{ "grant", LIMIT_PER_GRANT },
+		{ "login", LIMIT_PER_LOGIN },
+		{ "address", LIMIT_PER_ADDRESS },
+		{ "sender", LIMIT_PER_SENDER },
+	};
+
+	*key = LIMIT_PER_GRANT;
+	if (span_is_empty(text))
+		return PARSE_OK;
+	if (!span_equal_fold(word_take(&text), span_of("per")))
+		return PARSE_BAD;
+	struct span name = word_take(&text);
+
+	for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+		if (span_is_empty(text) &&
+		    span_equal_fold(name, span_of(keys[i].name))) {
+			*key = keys[i].key;
+			return PARSE_OK;
+		}
+	}
+	return PARSE_BAD;
+}
+
+enum parse_status
+limit_parse(struct span text, struct limit_source *limit)
+{
 	struct limit_source read = { .count = 0 };
+	size_t space = span_find(text, ' ');
+	struct span count = span_first(text, space);
+	struct span rest = span_skip(text, space);
 
-	if (space == text.len)
+	if (limit_unit_parse(word_take(&rest), &read.unit) != PARSE_OK)
 		return PARSE_BAD;
-
-	struct span rest = span_trim(span_skip(text, space));
-	size_t slash = span_find(rest, '/');
-	struct span unit = span_trim(span_first(rest, slash));
-	struct span window =
-	    slash == rest.len ? rest : span_trim(span_skip(rest, slash + 1));
-
-	for (size_t i = 0; i < ARRAY_LEN(units); i++)
-		for (size_t j = 0; j < ARRAY_LEN(windows); j++)
-			if (slash < rest.len &&
-			    span_equal_fold(unit, span_of(units[i])) &&
-			    span_equal_fold(window, span_of(windows[j].name))) {
-				read.unit = (enum limit_unit)i;
-				read.window_s = windows[j].seconds;
-			}
-	if (read.window_s == 0)
+	if (read.unit != LIMIT_SESSIONS &&
+	    (!byte_take(&rest, '/') ||
+	     window_parse(word_take(&rest), &read.window_s) != PARSE_OK))
 		return PARSE_BAD;
-
+	if (limit_key_parse(rest, &read.key) != PARSE_OK)
+		return PARSE_BAD;
 	enum parse_status status =
-	    read.unit == LIMIT_OCTETS
-		? size_parse(span_first(text, space), &read.count)
-		: number_parse(span_first(text, space), UINT32_MAX, &read.count);
+	    read.unit == LIMIT_OCTETS ? size_parse(count, &read.count)
+				      : number_parse(count, UINT32_MAX, &read.count);
 
-	if (status != PARSE_OK || read.count == 0)
+	if (status != PARSE_OK || read.count == 0 || read.count > QUOTA_COUNT_MAX)
 		return PARSE_BAD;
 	*limit = read;
 	return PARSE_OK;

@@ -46,9 +46,9 @@ record_print(struct listing *listing, const struct audit_record *record)
 	columns_cell(c, record->id);
 	columns_cell(c, record->event);
 	columns_cell(c, record->verdict.len > 0 ? record->verdict : record->result);
-	columns_cell(c, record->reason);
+	columns_cell(c, record->reason.len > 0 ? record->reason : record->action);
 	columns_cell(c, record->client_ip);
-	columns_cell(c, record->user);
+	columns_cell(c, record->user.len > 0 ? record->user : record->operator);
 	columns_cell(c, record->has_from && record->from.len == 0 ? null_path : record->from);
 	columns_cell(c, record->to);
 	columns_cell(c, record->grant);
@@ -161,7 +161,7 @@ words_check(const struct relayctl *ctl, const struct arguments *a)
 {
 	static const char *const verdicts[] = { "relayed", "refused", "deferred", "would-refuse" };
 	static const char *const events[] = { "attempt", "connect", "auth",  "delivery", "bounce",
-					      "expire",	 "start",   "stop", "reload" };
+					      "expire",	 "start",   "stop", "reload",   "operator" };
 	const struct { const char *given, *option; const char *const *words; size_t count; }
 	checks[] = {
 		{ a->verdict, "--verdict", verdicts, ARRAY_LEN(verdicts) },
@@ -274,7 +274,8 @@ const struct command command_audit_list = {
 	    "  --verdict V        relayed, refused, deferred, would-refuse\n"
 	    "  --reason TOKEN     relay.no-grant, or the first part alone: evidence\n"
 	    "  --grant NAME, --connector NAME\n"
-	    "  --event E          attempt, connect, auth, delivery, expire, start, stop, reload\n"
+	    "  --event E          attempt, connect, auth, delivery, expire, start, stop, reload,\n"
+	    "                     operator\n"
 	    "  --id ID            as relayctl why takes it\n"
 	    "  --limit N          the newest N of them\n"
 	    "--json prints the records as they stand in the trail, one a line.\n"

@@ -2,53 +2,23 @@
 /* relayctl queue list: what the spool holds, whether relayd runs or not. */
 #include "ctl/command.h"
 
-#include "audit/query.h"
-#include "base/arena.h"
 #include "base/clock.h"
-#include "base/json.h"
 #include "base/memory.h"
 #include "ctl/columns.h"
-#include "delivery/delivery.h"
-#include "smtp/envelope.h"
-#include "spool/spool.h"
+#include "ctl/queue.h"
 
 #include <inttypes.h>
 #include <stdlib.h>
 
-#define SPOOL_DIRECTORY	  "spool"
 #define OUTPUT_OCTETS_MAX (64U << 20)
-
-/* One message; the spans are the arena's. */
-struct queued {
-	uint64_t uid;
-	struct span shard;
-	int64_t stored_wall_ms;
-	uint64_t body_octets;
-	bool is_readable; /* false: only the above is known */
-	struct envelope envelope;
-	struct delivery_state state;
-};
 
 struct queue {
 	struct arena arena;
-	struct queued **messages;
+	struct queue_message **messages;
 	size_t count, room;
+	const struct selection *selection;
+	bool is_narrow; /* the selection asks for something that only the readable have */
 };
-
-struct queue_filter {
-	const char *route, *from, *to, *state;
-};
-
-static const char *
-state_name(enum recipient_state state)
-{
-	switch (state) {
-	case RECIPIENT_WAITING: return "waiting";
-	case RECIPIENT_DELIVERED: return "delivered";
-	case RECIPIENT_DEAD: return "dead";
-	}
-	return "";
-}
 
 /* ---- Gathering ---- */
 
@@ -56,20 +26,11 @@ static bool
 message_gather(void *context, const struct spool_glance *glance)
 {
 	struct queue *queue = context;
-	struct queued *message = arena_new(&queue->arena, sizeof(*message));
-	struct span envelope = arena_copy(&queue->arena, glance->envelope);
-	struct span state = arena_copy(&queue->arena, glance->state);
+	struct queue_message *message = arena_new(&queue->arena, sizeof(*message));
 
-	*message = (struct queued){
-		.uid = glance->info->uid,
-		.shard = arena_copy(&queue->arena, span_of(glance->shard)),
-		.stored_wall_ms = glance->info->stored_wall_ms,
-		.body_octets = glance->info->body_octets,
-	};
-	message->is_readable =
-	    envelope_decode(envelope, &queue->arena, &message->envelope) == PARSE_OK &&
-	    delivery_state_read(state, &message->state) == PARSE_OK &&
-	    message->state.recipient_count == message->envelope.recipient_count;
+	queue_message_read(message, glance, &queue->arena);
+	if (!queue_message_matches(queue->selection, queue->is_narrow, message))
+		return true;
 	if (queue->count == queue->room) {
 		queue->room = queue->room == 0 ? 64 : queue->room * 2;
 		queue->messages =
@@ -82,8 +43,8 @@ message_gather(void *context, const struct spool_glance *glance)
 static int
 message_compare(const void *a, const void *b)
 {
-	const struct queued *const *x = a;
-	const struct queued *const *y = b;
+	const struct queue_message *const *x = a;
+	const struct queue_message *const *y = b;
 
 	if ((*x)->stored_wall_ms != (*y)->stored_wall_ms)
 		return (*x)->stored_wall_ms < (*y)->stored_wall_ms ? -1 : 1;
@@ -93,57 +54,25 @@ message_compare(const void *a, const void *b)
 static bool
 queue_read(struct queue *queue, const char *state_directory, struct fault *fault)
 {
-	struct buffer path;
+	bool succeeded = queue_walk(state_directory, message_gather, queue, fault);
 
-	buffer_init(&path, 8192);
-	buffer_printf(&path, "%s/" SPOOL_DIRECTORY, state_directory);
-	bool succeeded = spool_walk(buffer_text(&path), message_gather, queue, fault);
-
-	buffer_reset(&path);
 	if (queue->count > 1)
-		qsort(queue->messages, queue->count, sizeof(struct queued *), message_compare);
+		qsort(queue->messages, queue->count, sizeof(struct queue_message *),
+		      message_compare);
 	return succeeded;
-}
-
-/* ---- Choosing ---- */
-
-static bool
-recipient_is_wanted(const struct queue_filter *filter, const struct queued *message, size_t i)
-{
-	const struct envelope_recipient *recipient = &message->envelope.recipients[i];
-	const char *state = state_name(message->state.recipients[i]);
-
-	return (filter->route == NULL || span_equal(span_of(filter->route), recipient->route)) &&
-	       (filter->state == NULL || strcmp(filter->state, state) == 0) &&
-	       audit_address_matches(span_of(filter->to), recipient->address);
-}
-
-/* Is the message wanted? Yes when one of its recipients is. */
-static bool
-message_is_wanted(const struct queue_filter *filter, const struct queued *message)
-{
-	if (!message->is_readable)
-		return filter->route == NULL && filter->from == NULL && filter->to == NULL &&
-		       filter->state == NULL;
-	if (!audit_address_matches(span_of(filter->from), message->envelope.sender))
-		return false;
-	for (size_t i = 0; i < message->envelope.recipient_count; i++) {
-		if (recipient_is_wanted(filter, message, i))
-			return true;
-	}
-	return false;
 }
 
 /* ---- Printing ---- */
 
 struct totals {
 	uint64_t messages, octets, unreadable;
-	uint64_t recipients[RECIPIENT_DEAD + 1];
+	uint64_t recipients[RECIPIENT_FAILED + 1];
+	uint64_t held; /* messages */
 	int64_t oldest_wall_ms; /* 0: none */
 };
 
 static void
-totals_add(struct totals *totals, const struct queued *message)
+totals_add(struct totals *totals, const struct queue_message *message)
 {
 	totals->messages++;
 	totals->octets += message->body_octets;
@@ -152,6 +81,7 @@ totals_add(struct totals *totals, const struct queued *message)
 		totals->oldest_wall_ms = message->stored_wall_ms;
 	if (!message->is_readable)
 		return;
+	totals->held += message->state.is_held;
 	for (size_t i = 0; i < message->state.recipient_count; i++)
 		totals->recipients[message->state.recipients[i]]++;
 }
@@ -159,7 +89,7 @@ totals_add(struct totals *totals, const struct queued *message)
 static void
 cell_next_try(struct columns *c, const struct delivery_state *state, size_t i, int64_t now)
 {
-	if (state->recipients[i] != RECIPIENT_WAITING)
+	if (state->recipients[i] != RECIPIENT_WAITING || state->is_held)
 		columns_cell(c, span_of(""));
 	else if (state->next_wall_ms <= now)
 		columns_cell(c, span_of("now"));
@@ -168,7 +98,7 @@ cell_next_try(struct columns *c, const struct delivery_state *state, size_t i, i
 }
 
 static void
-recipient_print(struct columns *c, const struct queued *message, size_t i, int64_t now)
+recipient_print(struct columns *c, const struct queue_message *message, size_t i, int64_t now)
 {
 	static const struct span null_path = SPAN_LITERAL("<>");
 	const struct envelope *envelope = &message->envelope;
@@ -181,7 +111,7 @@ recipient_print(struct columns *c, const struct queued *message, size_t i, int64
 	columns_octets(c, message->body_octets);
 	columns_cell(c, envelope->sender.len == 0 ? null_path : envelope->sender);
 	columns_cell(c, recipient->address);
-	columns_cell(c, span_of(state_name(state->recipients[i])));
+	columns_cell(c, span_of(queue_recipient_state(message, i)));
 	columns_number(c, state->tries);
 	cell_next_try(c, state, i, now);
 	columns_cell(c, recipient->route);
@@ -189,7 +119,7 @@ recipient_print(struct columns *c, const struct queued *message, size_t i, int64
 }
 
 static void
-unreadable_print(struct columns *c, const struct queued *message, int64_t now)
+unreadable_print(struct columns *c, const struct queue_message *message, int64_t now)
 {
 	struct buffer text;
 
@@ -228,6 +158,9 @@ totals_print(const struct totals *totals, int64_t now)
 		      " dead", totals->recipients[RECIPIENT_WAITING],
 		      totals->recipients[RECIPIENT_DELIVERED],
 		      totals->recipients[RECIPIENT_DEAD]);
+	if (totals->held > 0)
+		buffer_printf(&out, "; %" PRIu64 " message%s held", totals->held,
+			      totals->held == 1 ? "" : "s");
 	if (totals->unreadable > 0)
 		buffer_printf(&out, "; %" PRIu64 " unreadable", totals->unreadable);
 	buffer_append_byte(&out, '\n');
@@ -236,7 +169,7 @@ totals_print(const struct totals *totals, int64_t now)
 }
 
 static void
-queue_print(const struct queue *queue, const struct queue_filter *filter, int64_t now)
+queue_print(const struct queue *queue, int64_t now)
 {
 	static const char *const titles[] = { "ID",	">AGE",	  ">SIZE", "FROM",  "TO",
 					      "STATE", ">TRIES", ">NEXT", "ROUTE", "LAST REPLY" };
@@ -245,15 +178,14 @@ queue_print(const struct queue *queue, const struct queue_filter *filter, int64_
 
 	columns_init(&c, titles, ARRAY_LEN(titles));
 	for (size_t n = 0; n < queue->count; n++) {
-		const struct queued *message = queue->messages[n];
+		const struct queue_message *message = queue->messages[n];
 
-		if (!message_is_wanted(filter, message))
-			continue;
 		totals_add(&totals, message);
 		if (!message->is_readable)
 			unreadable_print(&c, message, now);
 		for (size_t i = 0; i < message->envelope.recipient_count; i++) {
-			if (message->is_readable && recipient_is_wanted(filter, message, i))
+			if (message->is_readable &&
+			    queue_recipient_matches(queue->selection, message, i))
 				recipient_print(&c, message, i, now);
 		}
 	}
@@ -261,64 +193,8 @@ queue_print(const struct queue *queue, const struct queue_filter *filter, int64_
 	totals_print(&totals, now);
 }
 
-/* ---- As JSON ---- */
-
 static void
-json_time(struct json *j, const char *key, int64_t wall_ms)
-{
-	char text[CLOCK_RFC3339_SIZE];
-
-	clock_rfc3339(wall_ms, text);
-	json_cstring(j, key, text);
-}
-
-static void
-recipients_write_json(struct json *j, const struct queued *message)
-{
-	json_array_begin(j, "recipients");
-	for (size_t i = 0; i < message->envelope.recipient_count; i++) {
-		const struct envelope_recipient *recipient = &message->envelope.recipients[i];
-
-		json_object_begin(j, NULL);
-		json_text(j, "address", recipient->address);
-		json_cstring(j, "state", state_name(message->state.recipients[i]));
-		json_text(j, "route", recipient->route);
-		json_text_if(j, "grant", recipient->grant);
-		json_object_end(j);
-	}
-	json_array_end(j);
-}
-
-static void
-message_write_json(struct json *j, const struct queued *message)
-{
-	const struct envelope *envelope = &message->envelope;
-	const struct delivery_state *state = &message->state;
-
-	json_object_begin(j, NULL);
-	if (message->is_readable)
-		json_text(j, "id", envelope->id);
-	json_number(j, "uid", (int64_t)message->uid);
-	json_text(j, "shard", message->shard);
-	json_time(j, "stored", message->stored_wall_ms);
-	json_number(j, "size", (int64_t)message->body_octets);
-	json_bool(j, "readable", message->is_readable);
-	if (message->is_readable) {
-		json_text(j, "from", envelope->sender);
-		json_text_if(j, "client", envelope->client);
-		json_text_if(j, "user", envelope->login);
-		json_text_if(j, "connector", envelope->connector);
-		json_number(j, "tries", state->tries);
-		if (state->next_wall_ms != 0)
-			json_time(j, "next", state->next_wall_ms);
-		json_text_if(j, "reply", state->last_reply);
-		recipients_write_json(j, message);
-	}
-	json_object_end(j);
-}
-
-static void
-queue_print_json(const struct queue *queue, const struct queue_filter *filter)
+queue_print_json(const struct queue *queue)
 {
 	struct buffer out;
 	struct json j = json_on(&out);
@@ -326,8 +202,9 @@ queue_print_json(const struct queue *queue, const struct queue_filter *filter)
 	buffer_init(&out, OUTPUT_OCTETS_MAX);
 	json_array_begin(&j, NULL);
 	for (size_t i = 0; i < queue->count; i++) {
-		if (message_is_wanted(filter, queue->messages[i]))
-			message_write_json(&j, queue->messages[i]);
+		json_object_begin(&j, NULL);
+		queue_message_write_json(&j, queue->messages[i]);
+		json_object_end(&j);
 		output_put(&out);
 	}
 	json_array_end(&j);
@@ -337,48 +214,45 @@ queue_print_json(const struct queue *queue, const struct queue_filter *filter)
 }
 
 static int
-filter_check(const struct relayctl *ctl, const struct queue_filter *filter)
+queue_list(struct relayctl *ctl, struct queue *queue)
 {
-	for (enum recipient_state state = RECIPIENT_WAITING; state <= RECIPIENT_DEAD; state++) {
-		if (filter->state == NULL || strcmp(filter->state, state_name(state)) == 0)
-			return GO_ON;
-	}
-	return usage_complain(ctl, "--state %s: write waiting, delivered or dead", filter->state);
+	const char *state_directory;
+	struct fault fault;
+	int status = state_directory_need(ctl, &state_directory);
+
+	if (status != GO_ON)
+		return status;
+	if (!queue_read(queue, state_directory, &fault))
+		return trouble_say(ctl, "%s", fault_text(&fault));
+	if (ctl->is_json)
+		queue_print_json(queue);
+	else
+		queue_print(queue, clock_wall_ms());
+	return EXIT_YES;
 }
 
 static int
 run(struct relayctl *ctl, int argc, char **argv)
 {
-	struct queue_filter filter = { .route = NULL };
+	struct queue_arguments arguments = { .may_be_all = true };
 	struct queue queue = { .count = 0 };
-	const char *state_directory;
-	struct fault fault;
-	const struct option options[] = {
-		{ "--route", OPTION_TEXT, &filter.route },
-		{ "--from", OPTION_TEXT, &filter.from },
-		{ "--to", OPTION_TEXT, &filter.to },
-		{ "--state", OPTION_TEXT, &filter.state },
-	};
-	int status = options_take(ctl, options, ARRAY_LEN(options), &argc, argv);
+	struct selection_source source;
+	struct selection *selection = NULL;
 
-	if (status == GO_ON && argc > 0)
-		return usage_complain(ctl, "no argument is expected; got %s", argv[0]);
-	if (status == GO_ON)
-		status = filter_check(ctl, &filter);
-	if (status == GO_ON)
-		status = state_directory_need(ctl, &state_directory);
-	if (status != GO_ON)
-		return status;
 	arena_init(&queue.arena, 64U << 10);
-	if (!queue_read(&queue, state_directory, &fault)) {
-		status = trouble_say(ctl, "%s", fault_text(&fault));
-	} else {
-		if (ctl->is_json)
-			queue_print_json(&queue, &filter);
-		else
-			queue_print(&queue, &filter, clock_wall_ms());
-		status = EXIT_YES;
+	int status =
+	    queue_arguments_take(ctl, argc, argv, &queue.arena, &arguments, &source);
+
+	if (status == GO_ON)
+		selection = queue_selection_new(ctl, &source, &status);
+	if (status == GO_ON) {
+		queue.selection = selection;
+		queue.is_narrow = source.ids.count > 0 || source.from.count > 0 ||
+				  source.to.count > 0 || source.route.len > 0 ||
+				  source.state != QUEUE_ANY;
+		status = queue_list(ctl, &queue);
 	}
+	selection_free(&selection);
 	free(queue.messages);
 	arena_reset(&queue.arena);
 	return status;
@@ -387,19 +261,17 @@ run(struct relayctl *ctl, int argc, char **argv)
 const struct command command_queue_list = {
 	.name = "queue list",
 	.summary = "the messages that relayd has accepted and not finished, oldest first",
-	.help = "usage: relayctl queue list [--route R] [--from A] [--to A] [--state S] [--json]\n"
+	.help = "usage: relayctl queue list [ID...] [FILTERS] [--json]\n"
 		"\n"
 		"One line for each recipient. NEXT is the time until the next try. A recipient is\n"
-		"waiting, delivered, or dead: refused for good by the next hop, or given up after\n"
-		"its time; its message is kept until somebody decides about it (--state dead).\n"
-		"relayd need not be running.\n"
-		"  --route R           of this route\n"
-		"  --from A, --to A    an address or @domain; --from '<>' is the null sender\n"
-		"  --state S           waiting, delivered or dead\n"
+		"waiting, held (by relayctl queue hold), delivered, or dead: refused for good by the\n"
+		"next hop, or given up after its time; its message is kept until somebody decides\n"
+		"about it (--state dead). relayd need not be running.\n"
+		QUEUE_FILTERS_HELP
 		"\n"
 		"examples:\n"
 		"  relayctl queue list --state dead\n"
-		"  relayctl queue list --route microsoft365 --to @example.com\n"
+		"  relayctl queue list --route microsoft365 --to @example.com --older-than 2h\n"
 		"\n"
 		"exit: 0 done (even when there is nothing), 2 usage, 3 the spool cannot be read\n",
 	.run = run,

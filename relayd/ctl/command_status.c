@@ -171,7 +171,7 @@ static void
 routes_print(const json_t *routes, uint64_t uptime_s)
 {
 	static const char *const titles[] = {
-		"ROUTE",      ">WAITING", ">OLDEST", ">IN-FLIGHT",   ">DEAD",
+		"ROUTE",      ">WAITING", ">OLDEST", ">HELD",   ">IN-FLIGHT",   ">DEAD",
 		">DELIVERED", ">PER-SECOND", ">DEFERRED", ">FAILED", ">CONNECTIONS",
 	};
 	struct columns c;
@@ -185,6 +185,7 @@ routes_print(const json_t *routes, uint64_t uptime_s)
 		columns_cell(&c, member_text(route, "name"));
 		cell_number_of(&c, route, "waiting");
 		cell_age(&c, member_text(route, "oldest"));
+		cell_number_of(&c, route, "held");
 		cell_number_of(&c, route, "in_flight");
 		cell_number_of(&c, route, "dead");
 		cell_number_of(&c, route, "delivered");
@@ -221,6 +222,43 @@ next_hops_print(const json_t *routes)
 			columns_cell(&c, member_text(hop, "trouble"));
 			columns_cell(&c, member_text(hop, "until"));
 		}
+	}
+	columns_end(&c);
+}
+
+/* Of what was tried to the end; empty while nothing was. */
+static void
+cell_percent(struct columns *c, uint64_t part, uint64_t whole)
+{
+	char text[32];
+	int len = snprintf(text, sizeof(text), "%.1f%%", 100.0 * (double)part / (double)whole);
+
+	columns_cell(c, whole == 0 ? span_of("")
+				   : (struct span){ .ptr = text, .len = (size_t)len });
+}
+
+/* How much comes through; title names what the rates are of. */
+static void
+rates_print(const json_t *rates, const char *title)
+{
+	const char *const titles[] = { title, ">DELIVERED", ">DEFERRED", ">FAILED",
+				       ">FAILED-RATE", ">REPORTED" };
+	struct columns c;
+
+	columns_init(&c, titles, ARRAY_LEN(titles));
+	for (size_t i = 0; i < json_array_size(rates); i++) {
+		const json_t *rate = json_array_get(rates, i);
+		uint64_t delivered = member_number(rate, "delivered");
+		uint64_t failed = member_number(rate, "failed");
+
+		if (i == 0)
+			(void)putchar('\n');
+		columns_cell(&c, member_text(rate, "name"));
+		cell_number_of(&c, rate, "delivered");
+		cell_number_of(&c, rate, "deferred");
+		cell_number_of(&c, rate, "failed");
+		cell_percent(&c, failed, delivered + failed);
+		cell_number_of(&c, rate, "reported");
 	}
 	columns_end(&c);
 }
@@ -318,6 +356,11 @@ status_print(const json_t *answer)
 	connectors_print(json_object_get(answer, "connectors"), uptime_s);
 	routes_print(json_object_get(answer, "routes"), uptime_s);
 	next_hops_print(json_object_get(answer, "routes"));
+	rates_print(json_object_get(answer, "grants"), "GRANT");
+	rates_print(json_object_get(answer, "sender_domains"), "SENDER DOMAIN");
+	if (json_array_size(json_object_get(answer, "limits")) > 0)
+		(void)putchar('\n');
+	limits_print(json_object_get(answer, "limits"));
 	spool_print(json_object_get(answer, "spool"));
 	certificates_print(json_object_get(answer, "certificates"));
 	hidden_clients_print(json_object_get(answer, "hidden_clients"));
@@ -361,7 +404,7 @@ const struct command command_status = {
 	.help = "usage: relayctl status [--json]\n"
 		"\n"
 		"Asks the running relayd. Counts are since its start, rates are means over that\n"
-		"time. OPEN, WAITING, IN-FLIGHT, DEAD and CONNECTIONS are as of now; OLDEST is the\n"
+		"time. OPEN, WAITING, HELD, IN-FLIGHT, DEAD and CONNECTIONS are as of now; OLDEST is the\n"
 		"age of the oldest message that waits. Next hops are shown that are left alone for\n"
 		"a while, with the reason and the time of the next try.\n"
 		"A hint names a client address that many\n"

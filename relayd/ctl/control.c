@@ -40,22 +40,18 @@ socket_connect(const char *state_directory, int *fd, struct fault *fault)
 }
 
 static bool
-question_send(int fd, const char *command, struct fault *fault)
+octets_send(int fd, struct span octets, struct fault *fault)
 {
-	struct buffer question;
-	struct json j = json_on(&question);
+	while (octets.len > 0) {
+		ssize_t n = send(fd, octets.ptr, octets.len, MSG_NOSIGNAL);
 
-	buffer_init(&question, 1000);
-	json_object_begin(&j, NULL);
-	json_cstring(&j, "command", command);
-	json_object_end(&j);
-	buffer_append_byte(&question, '\n');
-	/* a line of this length goes out whole or not at all */
-	bool is_sent = send(fd, question.ptr, question.len, MSG_NOSIGNAL) ==
-		       (ssize_t)question.len;
-
-	buffer_reset(&question);
-	return is_sent || fault_set(fault, "ask relayd");
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return fault_set(fault, "ask relayd");
+		octets = span_skip(octets, (size_t)n);
+	}
+	return true;
 }
 
 /* Read until a newline or the end. */
@@ -97,17 +93,36 @@ answer_read(int fd, int timeout_ms, struct buffer *answer, struct fault *fault)
 }
 
 enum control_status
-control_ask(const char *state_directory, const char *command, int timeout_ms,
-	    struct buffer *answer, struct fault *fault)
+control_ask_json(const char *state_directory, struct span question, int timeout_ms,
+		 struct buffer *answer, struct fault *fault)
 {
 	int fd;
 	enum control_status status = socket_connect(state_directory, &fd, fault);
 
 	if (status != CONTROL_ANSWERED)
 		return status;
-	bool succeeded = question_send(fd, command, fault) &&
+	bool succeeded = octets_send(fd, question, fault) &&
+			 octets_send(fd, span_of("\n"), fault) &&
 			 answer_read(fd, timeout_ms, answer, fault);
 
 	(void)close(fd);
 	return succeeded ? CONTROL_ANSWERED : CONTROL_FAILED;
+}
+
+enum control_status
+control_ask(const char *state_directory, const char *command, int timeout_ms,
+	    struct buffer *answer, struct fault *fault)
+{
+	struct buffer question;
+	struct json j = json_on(&question);
+
+	buffer_init(&question, 1000);
+	json_object_begin(&j, NULL);
+	json_cstring(&j, "command", command);
+	json_object_end(&j);
+	enum control_status status = control_ask_json(state_directory, buffer_span(&question),
+						      timeout_ms, answer, fault);
+
+	buffer_reset(&question);
+	return status;
 }

@@ -22,4 +22,9 @@ enum control_status {
 enum control_status control_ask(const char *state_directory, const char *command,
 				int timeout_ms, struct buffer *answer, struct fault *fault);
 
+/* The same with a question that is JSON already, without a newline. */
+enum control_status control_ask_json(const char *state_directory, struct span question,
+				     int timeout_ms, struct buffer *answer,
+				     struct fault *fault);
+
 #endif

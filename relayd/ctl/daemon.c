@@ -7,18 +7,14 @@
 
 #include <errno.h>
 
-int
-daemon_ask(struct relayctl *ctl, const char *question, int timeout_ms, struct buffer *line,
-	   json_t **answer)
+/* What came of asking. */
+static int
+answer_take(struct relayctl *ctl, const char *state_directory, enum control_status asked,
+	    struct fault *why, struct buffer *line, json_t **answer)
 {
-	const char *state_directory;
-	struct fault fault = { .error = 0 };
 	json_error_t error;
-	int status = state_directory_need(ctl, &state_directory);
 
-	if (status != GO_ON)
-		return status;
-	switch (control_ask(state_directory, question, timeout_ms, line, &fault)) {
+	switch (asked) {
 	case CONTROL_ANSWERED:
 		break;
 	case CONTROL_NOT_RUNNING:
@@ -27,8 +23,8 @@ daemon_ask(struct relayctl *ctl, const char *question, int timeout_ms, struct bu
 				   ")\nstart it with: systemctl start relayd, or: relayd -c %s",
 				   state_directory, ctl->config_path);
 	case CONTROL_FAILED:
-		return trouble_say(ctl, "%s%s", fault_text(&fault),
-				   fault.error == EACCES ?
+		return trouble_say(ctl, "%s%s", fault_text(why),
+				   why->error == EACCES ?
 				       "\nask again as root or as the user that relayd runs as" :
 				       "");
 	}
@@ -38,6 +34,38 @@ daemon_ask(struct relayctl *ctl, const char *question, int timeout_ms, struct bu
 		return trouble_say(ctl, "relayd's answer is not understood: %s", error.text);
 	}
 	return GO_ON;
+}
+
+int
+daemon_ask_json(struct relayctl *ctl, struct span question, int timeout_ms, struct buffer *line,
+		json_t **answer)
+{
+	const char *state_directory;
+	struct fault fault = { .error = 0 };
+	int status = state_directory_need(ctl, &state_directory);
+
+	if (status != GO_ON)
+		return status;
+	enum control_status asked =
+	    control_ask_json(state_directory, question, timeout_ms, line, &fault);
+
+	return answer_take(ctl, state_directory, asked, &fault, line, answer);
+}
+
+int
+daemon_ask(struct relayctl *ctl, const char *question, int timeout_ms, struct buffer *line,
+	   json_t **answer)
+{
+	const char *state_directory;
+	struct fault fault = { .error = 0 };
+	int status = state_directory_need(ctl, &state_directory);
+
+	if (status != GO_ON)
+		return status;
+	enum control_status asked =
+	    control_ask(state_directory, question, timeout_ms, line, &fault);
+
+	return answer_take(ctl, state_directory, asked, &fault, line, answer);
 }
 
 struct span

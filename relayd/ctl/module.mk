@@ -5,7 +5,10 @@ relayd_libctl_a_SOURCES = \
 	%D%/command.c %D%/command.h \
 	%D%/command_audit_list.c \
 	%D%/command_explain.c \
+	%D%/command_queue_act.c \
+	%D%/command_limits.c \
 	%D%/command_queue_list.c \
+	%D%/command_queue_show.c \
 	%D%/command_reason.c \
 	%D%/command_reload.c \
 	%D%/command_rights.c \
@@ -14,7 +17,8 @@ relayd_libctl_a_SOURCES = \
 	%D%/command_why.c \
 	%D%/control.c %D%/control.h \
 	%D%/daemon.c %D%/daemon_private.h \
-	%D%/password.c %D%/password.h
+	%D%/password.c %D%/password.h \
+	%D%/queue.c %D%/queue.h
 relayd_libctl_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
 
 bin_PROGRAMS += bin/relayctl

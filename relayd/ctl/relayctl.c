@@ -11,15 +11,16 @@
 
 static const struct command *const commands[] = {
 	&command_status, &command_explain,    &command_why,    &command_audit_list,
-	&command_reason, &command_queue_list, &command_reload, &command_rights,
+	&command_reason, &command_limits, &command_queue_list, &command_reload, &command_rights,
+	&command_queue_show, &command_queue_retry, &command_queue_hold,
+	&command_queue_release, &command_queue_remove,
 	&command_user_add, &command_user_passwd, &command_user_disable,
 	&command_user_enable, &command_user_remove, &command_user_list,
 };
 
 /* Named in the documentation, not in this release. */
 static const char *const later_commands[] = {
-	"audit summary", "audit report", "replay",	 "suggest",   "queue show",
-	"queue retry",	 "queue hold",	 "queue release", "queue remove", "import",
+	"audit summary", "audit report", "replay", "suggest", "import",
 };
 
 static void

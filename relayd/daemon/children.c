@@ -5,6 +5,7 @@
 
 #include "base/memory.h"
 #include "net/listener.h"
+#include "policy/quota.h"
 #include "session/connection_limits.h"
 
 #include <assert.h>
@@ -169,6 +170,7 @@ child_become_worker(struct supervisor *supervisor, const struct child *child, in
 		.log = &log,
 		.shared = supervisor->shared,
 		.limits = supervisor->limits,
+		.quota = supervisor->quota,
 		.tls = child->generation->tls,
 		.figures = child->figures,
 		.upstream = child->generation->upstream,
@@ -201,44 +203,50 @@ slot_take(struct supervisor *supervisor, unsigned *slot)
 static void
 child_free(struct supervisor *supervisor, struct child *child)
 {
-	if (child->channel.is_watched)
-		loop_watch_remove(supervisor->loop, &child->channel);
-	if (child->channel.fd != -1)
-		(void)close(child->channel.fd);
+	channel_close(&child->channel);
 	worker_figures_free(&child->figures);
 	supervisor->slot_used[child->slot] = false;
 	list_remove(&child->link);
 	free(child);
 }
 
-/* What follows the word came with it: one write of a few octets. */
 static void
-hung_take(struct child *child)
+hung_take(struct child *child, struct span cargo)
 {
 	struct worker_hung hung;
 
-	if (read(child->channel.fd, &hung, sizeof(hung)) == (ssize_t)sizeof(hung))
-		helper_is_hung(child->supervisor, child->generation, &hung);
+	if (cargo.len != sizeof(hung))
+		return;
+	memcpy(&hung, cargo.ptr, sizeof(hung));
+	helper_is_hung(child->supervisor, child->generation, &hung);
 }
 
 static void
-channel_ready(struct loop_watch *watch, unsigned events)
+child_said(struct channel *channel, char word, struct span cargo)
 {
-	struct child *child = LIST_OWNER(watch, struct child, channel);
-	char word;
-	ssize_t got = read(watch->fd, &word, 1);
+	struct child *child = LIST_OWNER(channel, struct child, channel);
 
-	(void)events;
-	if (got == 1 && word == WORD_READY && child->state == CHILD_STARTING) {
+	if (word == WORD_READY && child->state == CHILD_STARTING) {
 		child->state = CHILD_RUNNING;
 		supervisor_child_ready(child->supervisor, child);
-	} else if (got == 1 && word == WORD_HUNG) {
-		hung_take(child);
-	} else if (got == 0 || (got == -1 && errno != EAGAIN && errno != EINTR)) {
-		/* it is ending; its exit status comes with SIGCHLD */
-		loop_watch_remove(child->supervisor->loop, watch);
+	} else if (word == WORD_HUNG) {
+		hung_take(child, cargo);
+	} else if (word == WORD_TALLY) {
+		orders_child_answered(child->supervisor, child, cargo);
 	}
 }
+
+/* It is ending; its exit status comes with SIGCHLD. */
+static void
+child_hung_up(struct channel *channel)
+{
+	(void)channel;
+}
+
+static const struct channel_events child_events = {
+	.said = child_said,
+	.ended = child_hung_up,
+};
 
 static struct child *
 child_new(struct supervisor *supervisor, struct generation *generation, unsigned index,
@@ -261,7 +269,8 @@ child_new(struct supervisor *supervisor, struct generation *generation, unsigned
 	child->started_ms = loop_now_ms(supervisor->loop);
 	list_init(&child->link);
 	child->figures = worker_figures_new(settings->source.connector_count,
-					    settings->route_count, fault);
+					    settings->route_count,
+					     settings->source.grant_count, fault);
 	if (child->figures == NULL) {
 		child_free(supervisor, child);
 		return NULL;
@@ -295,14 +304,10 @@ child_start(struct supervisor *supervisor, struct generation *generation, unsign
 		child_become_worker(supervisor, child, ends[1]);
 	}
 	(void)close(ends[1]);
-	child->channel = (struct loop_watch){
-		.ready = channel_ready,
-		.fd = ends[0],
-		.wanted = LOOP_READ,
-	};
 	generation->children++;
 	list_append(&supervisor->children, &child->link);
-	if (!loop_watch_add(supervisor->loop, &child->channel, fault)) {
+	if (!channel_open(&child->channel, supervisor->loop, ends[0], &child_events, fault)) {
+		(void)close(ends[0]);
 		(void)kill(child->pid, SIGKILL); /* reaped like any other */
 		return false;
 	}
@@ -338,11 +343,13 @@ children_reap(struct supervisor *supervisor)
 			continue;
 		child_end_log(supervisor, child, status);
 		connection_limits_slot_clear(supervisor->limits, child->slot);
+		quota_slot_clear(supervisor->quota, child->slot);
 		share_set_clear(&supervisor->shares, child->slot);
 		past_add(supervisor, child);
 		list_remove(&child->link);
 		child->generation->children--;
 		children_tell(supervisor, supervisor->current, WORD_ADOPT);
+		orders_child_ended(supervisor, child);
 		supervisor_child_ended(supervisor, child);
 		child_free(supervisor, child);
 	}
@@ -352,8 +359,6 @@ void
 children_tell(struct supervisor *supervisor, const struct generation *generation,
 	      enum worker_word word)
 {
-	char octet = (char)word;
-
 	for (struct list *l = supervisor->children.next; l != &supervisor->children;
 	     l = l->next) {
 		struct child *child = LIST_OWNER(l, struct child, link);
@@ -363,9 +368,7 @@ children_tell(struct supervisor *supervisor, const struct generation *generation
 		if (word == WORD_DRAIN || word == WORD_STOP)
 			child->state = CHILD_DRAINING;
 		/* a child that cannot hear is ending */
-		if (send(child->channel.fd, &octet, 1, MSG_NOSIGNAL) == -1 && errno != EPIPE)
-			log_warn(supervisor->log, "cannot reach worker %u (pid %d)",
-				 child->index, (int)child->pid);
+		(void)channel_say(&child->channel, word, (struct span){ NULL, 0 });
 	}
 }
 

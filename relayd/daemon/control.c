@@ -4,7 +4,7 @@
  * "status"}, and gets one line of JSON back. Who may connect is a matter of the socket's
  * permissions (the account that relayd runs as, its group, and root).
  */
-#define _GNU_SOURCE /* accept4 */
+#define _GNU_SOURCE /* accept4, struct ucred */
 #include "base/json.h"
 #include "base/memory.h"
 #include "daemon/control_request.h"
@@ -20,23 +20,28 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define REQUEST_OCTETS_MAX 4096
+#define REQUEST_OCTETS_MAX (64U << 10) /* some thousand ids */
 #define ANSWER_OCTETS_MAX  (16U << 20)
+#define ERRORS_OCTETS_MAX  (64U << 10)
 #define CLIENTS_MAX	   64
 #define CLIENT_TIME_MS	   60000
+#define ORDER_TIME_MS	   600000 /* while the queue is gone through for it */
 
 struct control_client {
 	struct list link;
 	struct supervisor *supervisor;
 	struct stream stream;
 	struct loop_timer timer;
+	uid_t uid;
 	bool waits_for_reload;
+	bool waits_for_order;
 	bool is_answered;
 };
 
 static void
 client_free(struct control_client *client)
 {
+	orders_client_left(client->supervisor, client);
 	loop_timer_cancel(client->supervisor->loop, &client->timer);
 	stream_close(&client->stream);
 	list_remove(&client->link);
@@ -49,6 +54,7 @@ client_answer(struct control_client *client, struct buffer *answer)
 	buffer_append_byte(answer, '\n');
 	client->is_answered = true;
 	client->waits_for_reload = false;
+	client->waits_for_order = false;
 	(void)stream_write(&client->stream, buffer_span(answer));
 }
 
@@ -109,7 +115,7 @@ reload_command(struct control_client *client)
 {
 	struct buffer errors;
 
-	buffer_init(&errors, REQUEST_OCTETS_MAX * 16);
+	buffer_init(&errors, ERRORS_OCTETS_MAX);
 	client->waits_for_reload = true;
 	if (!supervisor_reload(client->supervisor, &errors) && client->waits_for_reload)
 		failure_answer(client, buffer_span(&errors));
@@ -117,37 +123,55 @@ reload_command(struct control_client *client)
 }
 
 static void
-retry_command(struct control_client *client)
+queue_command(struct control_client *client, const struct control_request *request,
+	      struct span line)
 {
-	children_tell(client->supervisor, client->supervisor->current, WORD_RETRY);
-	success_answer(client);
+	struct supervisor *supervisor = client->supervisor;
+	const char *refusal;
+
+	client->waits_for_order = true;
+	loop_timer_set(supervisor->loop, &client->timer, ORDER_TIME_MS);
+	refusal = order_begin(supervisor, request, line, client->uid, client);
+	if (refusal != NULL)
+		failure_answer(client, span_of(refusal));
+}
+
+void
+control_order_ended(struct control_client *client, struct buffer *answer)
+{
+	client_answer(client, answer);
+}
+
+static void
+command_run(struct control_client *client, const struct control_request *request,
+	    struct span line)
+{
+	if (strcmp(request->command, "status") == 0)
+		status_command(client);
+	else if (strcmp(request->command, "reload") == 0)
+		reload_command(client);
+	else if (strcmp(request->command, "queue") == 0)
+		queue_command(client, request, line);
+	else
+		failure_answer(client, span_of("unknown command; status, reload and queue are "
+					       "there"));
 }
 
 static void
 request_take(struct control_client *client, struct span line)
 {
-	static const struct {
-		const char *name;
-		void (*run)(struct control_client *client);
-	} commands[] = {
-		{ "status", status_command },
-		{ "reload", reload_command },
-		{ "retry", retry_command },
-	};
-	char name[CONTROL_COMMAND_SIZE];
-	size_t i = 0;
+	struct control_request request;
+	struct arena arena;
+	const char *why;
 
-	if (control_request_parse(line, name) != PARSE_OK)
-		name[0] = '\0';
-	while (i < ARRAY_LEN(commands) && strcmp(commands[i].name, name) != 0)
-		i++;
+	arena_init(&arena, 0);
 	if (client->supervisor->current == NULL)
 		failure_answer(client, span_of("relayd is still starting"));
-	else if (i < ARRAY_LEN(commands))
-		commands[i].run(client);
+	else if (control_request_parse(line, &arena, &request, &why) != PARSE_OK)
+		failure_answer(client, span_of(why));
 	else
-		failure_answer(client, span_of("unknown command; status, reload and retry "
-					       "are there"));
+		command_run(client, &request, line);
+	arena_reset(&arena);
 }
 
 static size_t
@@ -156,7 +180,7 @@ client_received(struct stream *stream, struct span bytes)
 	struct control_client *client = LIST_OWNER(stream, struct control_client, stream);
 	size_t end = span_find(bytes, '\n');
 
-	if (client->is_answered || client->waits_for_reload)
+	if (client->is_answered || client->waits_for_reload || client->waits_for_order)
 		return bytes.len;
 	if (end < bytes.len) {
 		request_take(client, span_first(bytes, end));
@@ -189,6 +213,17 @@ client_timer_expired(struct loop_timer *timer)
 	client_free(LIST_OWNER(timer, struct control_client, timer));
 }
 
+/* Who is at the other end; -1, an account that nobody has, when the kernel does not say. */
+static uid_t
+peer_uid(int fd)
+{
+	struct ucred peer;
+	socklen_t octets = sizeof(peer);
+
+	return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &octets) == 0 ? peer.uid :
+									      (uid_t)-1;
+}
+
 static void
 client_take(struct supervisor *supervisor, int fd)
 {
@@ -201,6 +236,7 @@ client_take(struct supervisor *supervisor, int fd)
 	struct fault fault = { .error = 0 };
 
 	client->supervisor = supervisor;
+	client->uid = peer_uid(fd);
 	client->timer.expired = client_timer_expired;
 	list_init(&client->link);
 	if (!stream_accept(&client->stream, supervisor->loop, fd, &events, REQUEST_OCTETS_MAX,
@@ -290,6 +326,7 @@ control_close(struct supervisor *supervisor)
 
 	while ((link = supervisor->control_clients.next) != &supervisor->control_clients)
 		client_free(LIST_OWNER(link, struct control_client, link));
+	orders_drop(supervisor);
 	if (supervisor->control.fd == -1)
 		return;
 	if (supervisor->control.is_watched)

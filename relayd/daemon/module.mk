@@ -11,9 +11,12 @@ relayd_libdaemon_a_SOURCES = \
 	%D%/pickup.c %D%/pickup.h %D%/pickup_companion.c \
 	%D%/nat_hint.c %D%/nat_hint.h \
 	%D%/helpers.c \
+	%D%/channel.c %D%/channel.h \
+	%D%/orders.c \
 	%D%/sandbox.c %D%/sandbox.h \
 	%D%/shared.c %D%/shared.h \
-	%D%/status.c \
+	%D%/status.c %D%/status_rates.c \
+	%D%/status_limits.c \
 	%D%/supervisor.c %D%/supervisor.h %D%/supervisor_private.h \
 	%D%/worker.c %D%/worker.h
 
@@ -23,5 +26,5 @@ sbin_relayd_LDADD = \
 	relayd/libdaemon.a relayd/libconfig.a relayd/libdelivery.a relayd/libsession.a \
 	relayd/libaudit.a relayd/libauth.a relayd/libpolicy.a relayd/libspool.a relayd/libnet.a \
 	relayd/libsmtp.a relayd/libbase.a \
-	$(CONFUSE_LIBS) $(CURL_LIBS) $(UNBOUND_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SECCOMP_LIBS) \
-	$(CAPNG_LIBS) $(SASL_LIBS) $(OPENSSL_LIBS)
+	$(CONFUSE_LIBS) $(CURL_LIBS) $(UNBOUND_LIBS) $(REDIS_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) \
+	$(SECCOMP_LIBS) $(CAPNG_LIBS) $(SASL_LIBS) $(OPENSSL_LIBS)

@@ -4,9 +4,11 @@
 #include "daemon/shared.h"
 
 #include "base/id.h"
+#include "policy/quota.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/random.h>
 #include <unistd.h>
 
 static void *
@@ -76,12 +78,27 @@ shared_free(struct shared **shared)
 	*shared = NULL;
 }
 
+struct quota *
+shared_quota_memory_new(unsigned slots, struct fault *fault)
+{
+	void *memory = mapping_new(quota_octets(slots), fault);
+	uint64_t seed;
+
+	if (memory == NULL)
+		return NULL;
+	if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed)) {
+		fault_set(fault, "getrandom");
+		return NULL;
+	}
+	return quota_init(memory, slots, seed);
+}
+
 struct worker_figures *
-worker_figures_new(size_t connectors, size_t routes, struct fault *fault)
+worker_figures_new(size_t connectors, size_t routes, size_t grants, struct fault *fault)
 {
 	size_t octets = sizeof(struct worker_figures) +
 			connectors * sizeof(struct session_figures) +
-			routes * sizeof(struct route_figures);
+			routes * sizeof(struct route_figures) + rates_octets(grants);
 	struct worker_figures *figures = mapping_new(octets, fault);
 
 	if (figures == NULL)
@@ -91,6 +108,8 @@ worker_figures_new(size_t connectors, size_t routes, struct fault *fault)
 	figures->route_count = routes;
 	figures->connectors = (struct session_figures *)(void *)(figures + 1);
 	figures->routes = (struct route_figures *)(void *)(figures->connectors + connectors);
+	figures->rates = (struct rate_figures *)(void *)(figures->routes + routes);
+	figures->rates->grant_count = grants;
 	return figures;
 }
 

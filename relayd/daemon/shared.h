@@ -8,6 +8,7 @@
 
 #include "delivery/delivery.h"
 #include "session/nat_sketch.h"
+#include "delivery/rates.h"
 #include "session/session.h"
 
 struct shared {
@@ -27,6 +28,7 @@ struct worker_figures {
 	_Atomic uint64_t spool_commits;
 	struct session_figures *connectors;
 	struct route_figures *routes;
+	struct rate_figures *rates; /* by grant and sender's domain */
 };
 
 /*
@@ -37,7 +39,13 @@ struct worker_figures {
 struct shared *shared_new(const char *state_directory, int64_t wall_ms, struct fault *fault);
 void shared_free(struct shared **shared);
 
-struct worker_figures *worker_figures_new(size_t connectors, size_t routes,
+/*
+ * The counts of the grants' limits, for so many worker slots; they last as long as the daemon.
+ * NULL and *fault when there is no memory. Ends with the process.
+ */
+struct quota *shared_quota_memory_new(unsigned slots, struct fault *fault);
+
+struct worker_figures *worker_figures_new(size_t connectors, size_t routes, size_t grants,
 					  struct fault *fault);
 void worker_figures_free(struct worker_figures **figures);
 

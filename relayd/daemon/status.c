@@ -62,6 +62,7 @@ route_add(struct route_figures *to, struct route_figures *from, bool is_past)
 	if (is_past)
 		return;
 	ADD(to, from, waiting);
+	ADD(to, from, held);
 	ADD(to, from, in_flight);
 	ADD(to, from, dead);
 	ADD(to, from, connections_open);
@@ -105,6 +106,7 @@ figures_add(const struct figures_of *to, const struct figures_of *from, bool is_
 					  is_past);
 		}
 	}
+	rates_merge(to->settings, to->figures->rates, from->settings, from->figures->rates);
 	spool_add(to->figures, from->figures, is_past);
 	nat_sketch_add(&to->figures->nat, &from->figures->nat);
 }
@@ -113,7 +115,7 @@ static struct worker_figures *
 figures_for(const struct settings *settings, struct fault *fault)
 {
 	return worker_figures_new(settings->source.connector_count, settings->route_count,
-				  fault);
+				  settings->source.grant_count, fault);
 }
 
 void
@@ -352,6 +354,7 @@ routes_write(const struct settings *settings, const struct token_board *tokens,
 		json_object_begin(j, NULL);
 		json_text(j, "name", settings->routes[i].name);
 		NUMBER(j, figures, waiting);
+		NUMBER(j, figures, held);
 		NUMBER(j, figures, in_flight);
 		NUMBER(j, figures, dead);
 		NUMBER(j, figures, delivered);
@@ -484,9 +487,11 @@ status_write(const struct supervisor *supervisor, struct buffer *out)
 		connectors_write(settings, sum, &j);
 		routes_write(settings, supervisor->current->tokens, sum, &j);
 		monitors_write(settings, &j);
+		rates_write(settings, sum->rates, &j);
 		spool_write(sum, &j);
 		worker_figures_free(&sum);
 	}
+	status_limits_write(supervisor, &j);
 	certificates_write(supervisor->current->tls, clock_wall_ms(), &j);
 	nat_write(supervisor, &j);
 	json_array_begin(&j, "warnings");

@@ -641,12 +641,13 @@ supervisor_build(struct supervisor *supervisor, struct settings *settings, struc
 	supervisor->shared = shared_new(settings->state_directory,
 					supervisor->started_wall_ms, fault);
 	supervisor->limits = connection_limits_new(SLOTS, LIMIT_SOURCES);
+	supervisor->quota = shared_quota_memory_new(SLOTS, fault);
 	supervisor->loop = loop_new(fault);
 	if (supervisor->limits == NULL)
 		fault_set(fault, "memory for the connection limits");
 	if (supervisor->audit == NULL || supervisor->shared == NULL ||
-	    supervisor->limits == NULL || supervisor->loop == NULL ||
-	    !helpers_prepare(supervisor, settings, fault))
+	    supervisor->limits == NULL || supervisor->quota == NULL ||
+	    supervisor->loop == NULL || !helpers_prepare(supervisor, settings, fault))
 		return false;
 	loop_timer_set(supervisor->loop, &supervisor->ticket_timer, TLS_TICKET_LIFE_MS);
 	nat_watch_start(supervisor);
@@ -721,6 +722,7 @@ supervisor_run(struct settings *settings, const struct log *log, int ready_fd)
 	share_set_init(&supervisor->shares);
 	list_init(&supervisor->children);
 	list_init(&supervisor->control_clients);
+	list_init(&supervisor->orders);
 	for (unsigned i = 0; i < WORKERS_MAX; i++)
 		supervisor->seats[i] = (struct worker_seat){
 			.supervisor = supervisor,

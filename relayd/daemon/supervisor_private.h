@@ -7,6 +7,8 @@
 #include "config/settings.h"
 #include "daemon/companion.h"
 #include "daemon/nat_hint.h"
+#include "daemon/channel.h"
+#include "daemon/control_request.h"
 #include "daemon/shared.h"
 #include "daemon/worker.h"
 #include "delivery/share.h"
@@ -59,7 +61,7 @@ struct child {
 	struct supervisor *supervisor;
 	struct generation *generation;
 	struct worker_figures *figures;
-	struct loop_watch channel;
+	struct channel channel;
 	pid_t pid;
 	unsigned slot;	/* in the connection limits */
 	unsigned index; /* which of the generation's workers */
@@ -94,6 +96,7 @@ struct supervisor {
 	struct connection_limits *limits;
 	struct auth_failures *auth_failures;
 	unsigned char *auth_secret; /* AUTH_SECRET_OCTETS */
+	struct quota *quota; /* what is used of the grants' limits */
 	struct tls_ticket_keys *ticket_keys; /* for all workers, across reloads */
 	struct share_set shares;
 	struct list generations; /* the last one is current, or wants to be */
@@ -113,6 +116,8 @@ struct supervisor {
 	struct loop_timer certificates_timer;
 	struct loop_watch control;
 	struct list control_clients;
+	struct list orders; /* of operators, under way; orders.c */
+	uint64_t orders_made;
 	unsigned generations_made;
 	int64_t started_wall_ms;
 	int64_t started_ms;
@@ -230,13 +235,46 @@ void control_close(struct supervisor *supervisor);
 /* The reload under way ended; those who asked for it are told. */
 void control_reload_ended(struct supervisor *supervisor, bool succeeded, struct span errors);
 
+/* What became of an order that the client gave; the client is not told twice. */
+void control_order_ended(struct control_client *client, struct buffer *answer);
+
+/* ---- orders.c ---- */
+
+/*
+ * Pass an operator's wish on to the workers. NULL, and control_order_ended will be called for
+ * the client, maybe before this returns; or what to tell the client: nothing was begun.
+ */
+const char *order_begin(struct supervisor *supervisor, const struct control_request *request,
+			struct span line, uid_t uid, struct control_client *client);
+
+void orders_child_answered(struct supervisor *supervisor, const struct child *child,
+			   struct span cargo);
+void orders_child_ended(struct supervisor *supervisor, const struct child *child);
+
+/* The client is gone; its order is carried out all the same. */
+void orders_client_left(struct supervisor *supervisor, const struct control_client *client);
+void orders_drop(struct supervisor *supervisor);
+
 /* ---- status.c ---- */
 
 /* One line of JSON, without the newline. */
 void status_write(const struct supervisor *supervisor, struct buffer *out);
 
+/* The member "limits": what is used of them now. status_limits.c */
+struct json;
+void status_limits_write(const struct supervisor *supervisor, struct json *json);
 /* Clients that a NAT seems to hide, over all workers; how many. */
 size_t nat_hints_collect(const struct supervisor *supervisor, struct nat_hint out[NAT_HOSTS]);
+/* ---- status_rates.c ---- */
+
+struct json;
+
+/* Add what another one counted, grants by their names. */
+void rates_merge(const struct settings *to_settings, struct rate_figures *to,
+		 const struct settings *from_settings, struct rate_figures *from);
+
+/* The members "grants" and "sender_domains". */
+void rates_write(const struct settings *settings, struct rate_figures *rates, struct json *j);
 
 /* Add what a worker that ends had counted to the totals of the past. */
 void past_add(struct supervisor *supervisor, const struct child *child);

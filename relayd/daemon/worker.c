@@ -7,9 +7,13 @@
 #include "audit/audit.h"
 #include "auth/login_client.h"
 #include "base/memory.h"
+#include "daemon/channel.h"
+#include "daemon/control_request.h"
 #include "daemon/sandbox.h"
 #include "delivery/upstream.h"
 #include "net/listener.h"
+#include "policy/quota.h"
+#include "session/shared_quota.h"
 #include "spool/disk_faulty.h"
 
 #include <errno.h>
@@ -38,12 +42,14 @@ struct worker {
 	struct login_client *login; /* NULL: no route logs in */
 	struct delivery *delivery;
 	struct auth_pool *auth;
+	struct shared_quota *shared_quota; /* NULL: limits are counted here alone */
 	struct session_server *server;
 	struct worker_listener *listeners;
 #ifdef FAULT_INJECTION
 	struct disk_faulty *faulty;
 #endif
-	struct loop_watch channel;
+	struct channel channel;
+	struct list orders; /* of the supervisor, under way */
 	struct loop_timer adopt_timer;
 	struct loop_timer figures_timer;
 	struct loop_timer grace_timer;
@@ -127,9 +133,89 @@ turn_ended(struct loop_hook *hook)
 		loop_stop(worker->loop);
 }
 
+/* ---- Orders: what an operator wants done with the queue ---- */
+
+struct worker_order {
+	struct list link;
+	struct worker *worker;
+	struct operation operation;
+	struct order_head head;
+};
+
 static void
-word_take(struct worker *worker, char word)
+order_answer(struct worker *worker, uint64_t number, const struct operation *operation)
 {
+	struct order_answer answer;
+
+	memset(&answer, 0, sizeof(answer));
+	answer.number = number;
+	if (operation != NULL) {
+		answer.tally = operation->tally;
+		answer.is_broken = operation->is_broken;
+	}
+	answer.is_loading = spool_is_loading(worker->spool);
+	(void)channel_say(&worker->channel, WORD_TALLY,
+			  (struct span){ (const char *)&answer, sizeof(answer) });
+}
+
+static void
+order_done(struct operation *operation)
+{
+	struct worker_order *order = LIST_OWNER(operation, struct worker_order, operation);
+
+	order_answer(order->worker, order->head.number, operation);
+	list_remove(&order->link);
+	free(order);
+}
+
+static void
+orders_drop(struct worker *worker)
+{
+	struct list *link;
+
+	while ((link = list_take_first(&worker->orders)) != NULL)
+		free(LIST_OWNER(link, struct worker_order, link));
+}
+
+/* The supervisor read the request before it passed it on, so it is good. */
+static void
+order_take(struct worker *worker, struct span cargo)
+{
+	struct worker_order *order = memory_new(sizeof(*order));
+	struct fault fault = { .error = 0 };
+	struct control_request request;
+	struct arena arena;
+	const char *why;
+
+	arena_init(&arena, 0);
+	order->worker = worker;
+	if (cargo.len > sizeof(order->head)) {
+		memcpy(&order->head, cargo.ptr, sizeof(order->head));
+		if (control_request_parse(span_skip(cargo, sizeof(order->head)), &arena,
+					  &request, &why) == PARSE_OK)
+			order->operation.selection = selection_new(&request.selection, &fault);
+	}
+	if (order->operation.selection == NULL) {
+		log_error(worker->log, "the supervisor gave an order that is not understood");
+		order_answer(worker, order->head.number, NULL);
+		free(order);
+	} else {
+		order->operation.action = request.action;
+		order->operation.uid = order->head.uid;
+		order->operation.user = span_of(order->head.user);
+		order->operation.done = order_done;
+		list_init(&order->link);
+		list_append(&worker->orders, &order->link);
+		operation_begin(&order->operation, worker->delivery);
+	}
+	arena_reset(&arena);
+}
+
+static void
+supervisor_said(struct channel *channel, char word, struct span cargo)
+{
+	struct worker *worker = LIST_OWNER(channel, struct worker, channel);
+
 	switch (word) {
 	case WORD_DRAIN:
 		drain_begin(worker, false);
@@ -141,8 +227,8 @@ word_take(struct worker *worker, char word)
 		if (!worker->is_draining)
 			spool_adopt(worker->spool);
 		break;
-	case WORD_RETRY:
-		delivery_retry_now(worker->delivery, (struct span){ NULL, 0 });
+	case WORD_ORDER:
+		order_take(worker, cargo);
 		break;
 	default:
 		log_error(worker->log, "the supervisor said an unknown word");
@@ -151,20 +237,12 @@ word_take(struct worker *worker, char word)
 }
 
 static void
-channel_ready(struct loop_watch *watch, unsigned events)
+supervisor_left(struct channel *channel)
 {
-	struct worker *worker = LIST_OWNER(watch, struct worker, channel);
-	char words[16];
-	ssize_t got = read(watch->fd, words, sizeof(words));
+	struct worker *worker = LIST_OWNER(channel, struct worker, channel);
 
-	(void)events;
-	for (ssize_t i = 0; i < got; i++)
-		word_take(worker, words[i]);
-	if (got == 0 || (got == -1 && errno != EAGAIN && errno != EINTR)) {
-		log_warn(worker->log, "the supervisor is gone: stopping");
-		loop_watch_remove(worker->loop, watch);
-		drain_begin(worker, true);
-	}
+	log_warn(worker->log, "the supervisor is gone: stopping");
+	drain_begin(worker, true);
 }
 
 static void
@@ -287,6 +365,9 @@ delivery_start(struct worker *worker, struct fault *fault)
 		.upstream = worker->start->upstream,
 		.login = worker->login,
 		.tokens = worker->start->tokens,
+		.policy = settings->policy,
+		.serial = &worker->start->shared->session_serial,
+		.rates = worker->start->figures->rates,
 	};
 
 	worker->delivery = delivery_new(&environment, fault);
@@ -297,12 +378,11 @@ delivery_start(struct worker *worker, struct fault *fault)
 static void
 helper_hung(void *context, size_t helper, pid_t pid)
 {
-	const struct worker *worker = context;
+	struct worker *worker = context;
 	const struct worker_hung hung = { .helper = (uint32_t)helper, .pid = pid };
-	char octets[1 + sizeof(hung)] = { WORD_HUNG };
+	struct span cargo = { (const char *)&hung, sizeof(hung) };
 
-	memcpy(octets + 1, &hung, sizeof(hung));
-	if (write(worker->start->channel, octets, sizeof(octets)) != (ssize_t)sizeof(octets))
+	if (!channel_say(&worker->channel, WORD_HUNG, cargo))
 		log_error(worker->log, "cannot tell the supervisor that a helper hangs");
 }
 
@@ -326,6 +406,44 @@ auth_start_pool(struct worker *worker, struct fault *fault)
 	return worker->auth != NULL;
 }
 
+/* All workers see it; the first one says it. */
+static void
+redis_changed(void *context, bool is_away, const char *why)
+{
+	struct worker *worker = context;
+	const struct shared_settings *shared = &worker->settings->shared;
+	const char *meanwhile = shared->is_closed_when_away ?
+				    "limits defer until it is back" :
+				    "limits are counted by this gateway alone";
+	struct buffer text;
+
+	if (!quota_note_away(worker->start->quota, is_away))
+		return;
+	buffer_init(&text, 1024);
+	(void)buffer_printf(&text, "Redis at " SPAN_FMT " port %u is %s",
+			    SPAN_ARG(shared->redis.host), (unsigned)shared->redis.port,
+			    is_away ? "away: " : "back: limits are counted there");
+	if (is_away)
+		(void)buffer_printf(&text, "%s; %s", why, meanwhile);
+	if (is_away)
+		log_warn(worker->log, "%s", buffer_text(&text));
+	else
+		log_info(worker->log, "%s", buffer_text(&text));
+	audit_daemon(worker->audit, "shared", loop_wall_ms(worker->loop), !is_away,
+		     buffer_span(&text));
+	buffer_reset(&text);
+}
+
+static void
+shared_quota_start(struct worker *worker)
+{
+	const struct shared_settings *shared = &worker->settings->shared;
+
+	if (shared->is_wanted)
+		worker->shared_quota = shared_quota_new(worker->loop, worker->dns,
+							&shared->redis, redis_changed, worker);
+}
+
 static void
 session_start(struct worker *worker)
 {
@@ -341,6 +459,9 @@ session_start(struct worker *worker)
 		.tls = worker->start->tls,
 		.figures = worker->start->figures->connectors,
 		.limits = worker->start->limits,
+		.quota = worker->start->quota,
+		.shared = worker->shared_quota,
+		.is_quota_closed = settings->shared.is_closed_when_away,
 		.slot = worker->start->slot,
 		.nat = &worker->start->figures->nat,
 		.session_serial = &worker->start->shared->session_serial,
@@ -383,12 +504,13 @@ listeners_start(struct worker *worker, struct fault *fault)
 static bool
 channel_start(struct worker *worker, struct fault *fault)
 {
-	worker->channel = (struct loop_watch){
-		.ready = channel_ready,
-		.fd = worker->start->channel,
-		.wanted = LOOP_READ,
+	static const struct channel_events events = {
+		.said = supervisor_said,
+		.ended = supervisor_left,
 	};
-	return loop_watch_add(worker->loop, &worker->channel, fault);
+
+	return channel_open(&worker->channel, worker->loop, worker->start->channel, &events,
+			    fault);
 }
 
 static bool
@@ -411,6 +533,7 @@ worker_build(struct worker *worker, struct fault *fault)
 	if (!spool_start(worker, fault) || !delivery_start(worker, fault) ||
 	    !auth_start_pool(worker, fault))
 		return false;
+	shared_quota_start(worker);
 	session_start(worker);
 	if (!channel_start(worker, fault) || !listeners_start(worker, fault))
 		return false;
@@ -431,9 +554,12 @@ worker_tear_down(struct worker *worker)
 	if (worker->server != NULL)
 		session_server_free(&worker->server);
 	auth_pool_free(&worker->auth);
+	shared_quota_free(&worker->shared_quota);
 	if (worker->delivery != NULL)
 		delivery_free(&worker->delivery);
 	login_client_free(&worker->login);
+	orders_drop(worker);
+	channel_close(&worker->channel);
 	if (worker->spool != NULL) {
 		figures_publish(worker);
 		spool_close(&worker->spool);
@@ -462,6 +588,7 @@ worker_run(const struct worker_start *start)
 	const char ready = WORD_READY;
 	int status = WORKER_EXIT_OK;
 
+	list_init(&worker.orders);
 	if (!worker_build(&worker, &fault)) {
 		log_error(worker.log, "cannot start: %s", fault_text(&fault));
 		status = WORKER_EXIT_TROUBLE;

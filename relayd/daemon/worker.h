@@ -11,16 +11,7 @@
 #include "config/settings.h"
 #include "daemon/shared.h"
 
-/* What supervisor and worker say to each other over their socket pair, one octet each. */
-enum worker_word {
-	WORD_READY = 'r', /* worker: it serves */
-	WORD_DRAIN = 'd', /* supervisor: accept no more, let sessions end by themselves */
-	WORD_STOP = 's',  /* supervisor: accept no more, end what can end now */
-	WORD_ADOPT = 'a', /* supervisor: a worker ended, its spool shard is free */
-	WORD_RETRY = 't', /* supervisor: try all that waits, now */
-	WORD_HUNG = 'h',  /* worker: an auth helper hangs; struct worker_hung follows */
-};
-
+/* Said with WORD_HUNG (daemon/channel.h): this auth helper hangs. */
 struct worker_hung {
 	uint32_t helper;
 	int32_t pid;
@@ -34,15 +25,16 @@ struct worker_start {
 	const struct log *log;
 	struct shared *shared;
 	struct connection_limits *limits;
+	struct quota *quota;
 	const struct tls_server *tls; /* NULL: no tls section */
 	struct worker_figures *figures;
 	const struct upstream *upstream;
 	struct token_board *tokens;
 	struct route_share *const *shares; /* of the routes */
-	unsigned slot;	      /* in limits, and in the shares */
+	unsigned slot;	      /* in limits, quota and the shares */
 	const int *listeners; /* listening sockets, this worker's alone */
 	size_t listener_count;
-	int channel; /* to the supervisor */
+	int channel; /* to the supervisor; daemon/channel.h */
 	const struct auth_pool_helper *helpers;
 	size_t helper_count; /* 0: nobody can log in */
 	struct auth_failures *auth_failures;

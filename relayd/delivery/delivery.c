@@ -8,6 +8,7 @@
 #include "base/memory.h"
 #include "delivery/courier.h"
 #include "delivery/delivery_private.h"
+#include "delivery/operation.h"
 #include "delivery/state.h"
 
 #include <assert.h>
@@ -52,11 +53,12 @@ has_state(const struct spool_message *message, size_t recipient_count)
 
 void
 delivery_message_adopt(struct delivery *delivery, struct queued *queued,
-		       struct spool_message *message)
+		       struct spool_message *message, const struct envelope *envelope)
 {
-	(void)delivery;
 	queued->message = message;
 	queued->has_state = has_state(message, queued->recipient_count);
+	queued->id = id_pack(envelope->id);
+	list_append(&delivery->messages, &queued->link);
 	spool_message_set_user(message, queued);
 }
 
@@ -66,7 +68,7 @@ message_enter(struct delivery *delivery, struct spool_message *message,
 {
 	struct queued *queued = queued_new(message, envelope->recipient_count);
 
-	delivery_message_adopt(delivery, queued, message);
+	delivery_message_adopt(delivery, queued, message, envelope);
 	return queued;
 }
 
@@ -127,6 +129,7 @@ state_take(struct delivery *delivery, struct queued *queued, struct span state,
 	if (delivery_state_read(state, read) == PARSE_OK &&
 	    read->recipient_count == queued->recipient_count) {
 		memcpy(queued->recipients, read->recipients, queued->recipient_count);
+		queued->flags = read->flags;
 		return;
 	}
 	if (state.len > 0)
@@ -180,19 +183,25 @@ found_enter(struct delivery *delivery, struct spool_message *message,
 	struct delivery_state state;
 
 	state_take(delivery, queued, bytes, &state);
+	queued->flags = (unsigned char)state.flags;
+	queued->envelope = envelope; /* for job_owns and the reports */
 	for (size_t i = 0; i < envelope->recipient_count; i++) {
-		if (queued->recipients[i] != RECIPIENT_DELIVERED)
+		if (queued->recipients[i] == RECIPIENT_OWED)
+			bounce_note_owed(delivery, queued, i);
+		else if (queued->recipients[i] == RECIPIENT_WAITING ||
+			 queued->recipients[i] == RECIPIENT_DEAD)
 			(void)queued_job(queued,
 					 recipient_route(delivery, &envelope->recipients[i]));
 	}
-	if (queued->first.queued == NULL) { /* all were delivered to, and then we died */
+	for (struct job *job = &queued->first; job != NULL && job->queued != NULL;
+	     job = job->next)
+		found_job_place(delivery, job, &state);
+	queued->envelope = NULL;
+	if (message_is_done(queued)) { /* it was, and then we died */
 		message_end(delivery, queued);
 		return;
 	}
-	queued->envelope = envelope; /* for job_owns */
-	for (struct job *job = &queued->first; job != NULL; job = job->next)
-		found_job_place(delivery, job, &state);
-	queued->envelope = NULL;
+	bounce_settle(delivery, queued);
 	if (!loop_timer_is_set(&delivery->wake))
 		loop_timer_set(delivery->environment.loop, &delivery->wake, 0);
 }
@@ -298,6 +307,8 @@ delivery_new(const struct delivery_environment *environment, struct fault *fault
 	delivery->environment = *environment;
 	delivery->tuning = tuning_default;
 	delivery->wake.expired = delivery_woken;
+	list_init(&delivery->messages);
+	list_init(&delivery->operations);
 	delivery->wall_offset_ms =
 	    loop_wall_ms(environment->loop) - loop_now_ms(environment->loop);
 	buffer_init(&delivery->scratch, SMTP_CLIENT_SCRATCH_MAX);
@@ -310,42 +321,32 @@ delivery_new(const struct delivery_environment *environment, struct fault *fault
 	};
 	delivery->table =
 	    route_table_new(environment->routes, environment->route_count, fault);
+	if (environment->policy != NULL)
+		delivery->rewrites = rewrite_table_new(environment->policy);
 	if (delivery->table == NULL || !dispatches_init(delivery, fault))
 		delivery_free(&delivery);
-	else
-		tokens_watch(delivery);
+	if (delivery == NULL)
+		return NULL;
+	bounces_init(delivery);
+	tokens_watch(delivery);
 	return delivery;
 }
 
-/* Take the job out of the schedule; its message, when that was its last, is left as it is. */
-static void
-job_leave(struct delivery *delivery, struct job *job)
-{
-	struct queued *queued = job->queued;
-
-	schedule_end(&job_dispatch(delivery, job)->schedule, job);
-	if (!queued_is_over(queued))
-		return;
-
-	struct spool_message *message = queued->message;
-
-	envelope_forget(delivery, queued);
-	queued_free(&queued);
-	spool_leave(&message);
-}
-
+/* Every message stays in the spool as it is. */
 static void
 messages_leave(struct delivery *delivery)
 {
-	for (size_t i = 0; i < delivery->environment.route_count; i++) {
-		struct schedule *schedule = &delivery->dispatches[i].schedule;
+	while (!list_is_empty(&delivery->messages)) {
+		struct queued *queued =
+		    LIST_OWNER(delivery->messages.next, struct queued, link);
+		struct spool_message *message = queued->message;
 
-		while (schedule->age.count > 0)
-			job_leave(delivery,
-				  schedule->age.entries[schedule->age.count - 1].job);
-		while (schedule->dead.count > 0)
-			job_leave(delivery,
-				  schedule->dead.entries[schedule->dead.count - 1].job);
+		for (struct job *job = &queued->first; job != NULL; job = job->next)
+			schedule_end(&job_dispatch(delivery, job)->schedule, job);
+		bounce_drop(queued);
+		envelope_forget(delivery, queued);
+		queued_free(&queued);
+		spool_leave(&message);
 	}
 }
 
@@ -356,6 +357,7 @@ delivery_free(struct delivery **delivery)
 
 	if (ours == NULL)
 		return;
+	operations_halt(ours);
 	loop_timer_cancel(ours->environment.loop, &ours->wake);
 	loop_timer_cancel(ours->environment.loop, &ours->token_timer);
 	free(ours->token_numbers);
@@ -363,12 +365,14 @@ delivery_free(struct delivery **delivery)
 	if (ours->dispatches != NULL) {
 		for (size_t i = 0; i < ours->environment.route_count; i++)
 			dispatch_halt(&ours->dispatches[i]);
+		bounces_reset(ours);
 		messages_leave(ours);
 		for (size_t i = 0; i < ours->environment.route_count; i++)
 			dispatch_reset(&ours->dispatches[i]);
 	}
 	free(ours->dispatches);
 	route_table_free(&ours->table);
+	rewrite_table_free(&ours->rewrites);
 	buffer_reset(&ours->scratch);
 	free(ours);
 	*delivery = NULL;
@@ -389,7 +393,7 @@ delivery_is_idle(const struct delivery *delivery)
 		if (delivery->dispatches[i].schedule.active > 0)
 			return false;
 	}
-	return true;
+	return bounces_are_idle(delivery);
 }
 
 void

@@ -2,8 +2,9 @@
 /*
  * The sending side: routes, the schedule of what waits, next hops and their connections, the
  * SMTP client, Maildirs. A worker has one; it takes durable messages, brings each recipient
- * to an end (delivered, or dead: refused for good, or expired) and removes the message from
- * the spool when nobody is left. Dead recipients keep their message until an operator acts.
+ * to an end (delivered, or refused for good, or expired), reports that to whoever has to know
+ * (bounce.h), and removes the message from the spool when nobody is left. Recipients that
+ * failed and of which nobody can be told are dead: they keep it until an operator acts.
  */
 #ifndef RELAYD_DELIVERY_DELIVERY_H
 #define RELAYD_DELIVERY_DELIVERY_H
@@ -23,6 +24,7 @@ struct delivery;
 struct login_client;
 struct route_share;
 struct upstream;
+struct rate_figures; /* delivery/rates.h */
 
 enum route_tls {
 	ROUTE_TLS_NONE,
@@ -72,10 +74,19 @@ struct route_settings {
 	unsigned line;
 };
 
+/* What becomes of a message that failed and that nobody can be told of. */
+enum undeliverable {
+	UNDELIVERABLE_KEEP,	  /* in the spool, as dead, until an operator acts */
+	UNDELIVERABLE_POSTMASTER, /* it is returned to bounce_from, and goes */
+};
+
 struct queue_settings {
 	const int64_t *retry_ms; /* delays after the 1st, 2nd, ... failure; the last repeats */
 	size_t retry_count;
 	int64_t expires_ms;
+	int64_t warn_after_ms; /* tell the sender that it waits; 0: never */
+	struct span bounce_from; /* header From of reports */
+	enum undeliverable undeliverable;
 };
 
 /* What is the matter with a next hop. */
@@ -98,6 +109,7 @@ struct hop_figures {
 struct route_figures {
 	_Atomic uint64_t waiting;	   /* messages: due now or later */
 	_Atomic uint64_t in_flight;	   /* messages */
+	_Atomic uint64_t held;		   /* messages, by an operator */
 	_Atomic uint64_t dead;		   /* messages with a dead recipient */
 	_Atomic uint64_t delivered;	   /* recipients, since the start */
 	_Atomic uint64_t deferred;
@@ -126,6 +138,13 @@ struct delivery_environment {
 	const struct upstream *upstream; /* NULL: neither TLS nor logins */
 	struct login_client *login;	 /* NULL: no logins by password */
 	struct token_board *tokens;	 /* NULL: none by token */
+	/*
+	 * Who may be told that mail failed, and whose sender is rewritten. NULL (tests): nobody
+	 * is told, what fails is kept.
+	 */
+	const struct policy *policy;
+	_Atomic uint64_t *serial;	/* of ids, shared with the sessions; base/id.h */
+	struct rate_figures *rates;	/* rates.h; NULL: not counted */
 };
 
 /* NULL and *fault when a route cannot work (an unusable Maildir, a bad pattern). */
@@ -174,10 +193,18 @@ void delivery_retry_now(struct delivery *delivery, struct span route);
 enum recipient_state {
 	RECIPIENT_WAITING,
 	RECIPIENT_DELIVERED,
-	RECIPIENT_DEAD,
+	RECIPIENT_DEAD,	      /* failed, and nobody could be told: kept for an operator */
+	RECIPIENT_OWED = 4,   /* delivered; the report that was asked for is not made yet */
+	RECIPIENT_FAILED = 5, /* failed, and whoever is to know was told */
 };
 
+/* Flags of a message in its state area. */
+#define STATE_HELD   1U /* an operator holds it */
+#define STATE_WARNED 2U /* its sender knows that it waits */
+
 struct delivery_state {
+	unsigned char flags; /* as they stand in the state area (state.h) */
+	bool is_held;	     /* by an operator */
 	uint32_t tries;
 	int64_t next_wall_ms;		  /* when a retry is due; 0: at once */
 	const unsigned char *recipients;  /* enum recipient_state each; borrowed */

@@ -3,6 +3,7 @@
 #ifndef RELAYD_DELIVERY_DELIVERY_PRIVATE_H
 #define RELAYD_DELIVERY_DELIVERY_PRIVATE_H
 
+#include "delivery/bounce.h"
 #include "delivery/dispatch.h"
 #include "delivery/maildir.h"
 #include "delivery/next_hop.h"
@@ -22,10 +23,14 @@ struct delivery {
 	struct delivery_environment environment;
 	struct delivery_tuning tuning;
 	struct route_table *table;
+	struct rewrite_table *rewrites; /* NULL: no grant rewrites */
+	struct bounces bounces;
 	struct dispatch *dispatches; /* one for each route */
 	struct maildir_writer *maildir_writer; /* NULL: no route needs it */
 	struct smtp_client_environment clients;
 	struct buffer scratch;
+	struct list messages;	/* struct queued, all of them, as they came */
+	struct list operations; /* of operators; the first is under way (operation.h) */
 	size_t envelope_octets; /* of envelopes in memory */
 	int64_t wall_offset_ms; /* wall clock less monotonic clock, when we started */
 	struct loop_timer wake; /* dispatches wait for a turn of their own */
@@ -43,6 +48,10 @@ void delivery_tune(struct delivery *delivery, const struct delivery_tuning *tuni
 size_t recipient_route(const struct delivery *delivery,
 		       const struct envelope_recipient *recipient);
 
+/* What the grant of the envelope's i-th recipient makes of the sender. */
+struct rewriting recipient_rewriting(const struct delivery *delivery,
+				     const struct envelope *envelope, size_t i);
+
 struct dispatch *job_dispatch(const struct delivery *delivery, const struct job *job);
 
 /*
@@ -50,6 +59,9 @@ struct dispatch *job_dispatch(const struct delivery *delivery, const struct job 
  * has several jobs.
  */
 size_t job_count(const struct delivery *delivery, const struct job *job, unsigned char state);
+
+/* The id as audit takes it. Ids are short; one from a damaged disk is cut. */
+const char *id_text(const struct envelope *envelope, char out[ID_SIZE]);
 
 /* Copy the envelope into memory, and forget it. */
 void envelope_keep(struct delivery *delivery, struct queued *queued,
@@ -63,6 +75,8 @@ void message_rest(struct delivery *delivery, struct queued *queued);
 void message_end(struct delivery *delivery, struct queued *queued);
 
 #define NO_HOP SIZE_MAX
+/* Write down the message's flags alone. */
+void message_flags_write(const struct queued *queued);
 
 /* Where and how a handover was carried out. */
 struct handover_place {
@@ -85,7 +99,11 @@ void delivery_record(struct delivery *delivery, const struct handover *handover,
 
 /* The message of one that had none is stored now. */
 void delivery_message_adopt(struct delivery *delivery, struct queued *queued,
-			    struct spool_message *message);
+			    struct spool_message *message,
+			    const struct envelope *envelope);
+
+/* A next hop that does not relay for us says so in many ways; we say it in one. */
+void relay_refusals_name(struct handover *handover);
 
 /*
  * A handover to up to max of the job's recipients that were not tried yet. The envelope

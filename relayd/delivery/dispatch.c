@@ -133,6 +133,7 @@ dispatch_went_down(struct dispatch *dispatch)
 
 		if (job->queued->envelope != NULL)
 			delivery_park(dispatch->delivery, job);
+		bounce_settle(dispatch->delivery, job->queued);
 		message_rest(dispatch->delivery, job->queued);
 	}
 }
@@ -238,6 +239,8 @@ expired_bury(struct dispatch *dispatch)
 	struct schedule *schedule = &dispatch->schedule;
 
 	while (schedule->ready.count > 0 && dispatch->expiring_count < EXPIRING_MAX &&
+	       !bounces_are_full(dispatch->delivery) &&
+	       !bounces_are_stuck(dispatch->delivery) &&
 	       delivery_is_expired(dispatch->delivery, schedule->ready.entries[0].job))
 		errand_start(dispatch, schedule_take(schedule), expired_conclude,
 			     &dispatch->expiring_count);
@@ -256,7 +259,7 @@ struct job *
 dispatch_job_take(struct dispatch *dispatch)
 {
 	if (dispatch->delivery->is_draining || dispatch->schedule.ready.count == 0 ||
-	    !dispatch_message_allow(dispatch))
+	    bounces_are_full(dispatch->delivery) || !dispatch_message_allow(dispatch))
 		return NULL;
 	dispatch->patience_until_ms = 0;
 	return schedule_take(&dispatch->schedule);
@@ -453,6 +456,7 @@ dispatch_figures_update(const struct dispatch *dispatch)
 	if (waiting > 0 && first != NULL)
 		oldest = spool_message_info(first->queued->message)->stored_wall_ms;
 	atomic_store_explicit(&figures->waiting, waiting, memory_order_relaxed);
+	atomic_store_explicit(&figures->held, schedule->held.count, memory_order_relaxed);
 	atomic_store_explicit(&figures->in_flight, schedule->active, memory_order_relaxed);
 	atomic_store_explicit(&figures->connections_open, dispatch->courier_count,
 			      memory_order_relaxed);
@@ -621,11 +625,17 @@ dispatch_drain(struct dispatch *dispatch)
 }
 
 void
+dispatch_hops_unpause(struct dispatch *dispatch)
+{
+	for (size_t i = 0; i < dispatch->hop_count; i++)
+		next_hop_unpause(&dispatch->hops[i]);
+}
+
+void
 dispatch_retry_now(struct dispatch *dispatch)
 {
 	schedule_wake_all(&dispatch->schedule, false);
-	for (size_t i = 0; i < dispatch->hop_count; i++)
-		next_hop_unpause(&dispatch->hops[i]);
+	dispatch_hops_unpause(dispatch);
 	dispatch_work(dispatch);
 }
 

@@ -112,6 +112,9 @@ void dispatch_drain(struct dispatch *dispatch);
 /* Try again at once what waits for its time or for a next hop. */
 void dispatch_retry_now(struct dispatch *dispatch);
 
+/* Its next hops may be tried at once, whatever they did before. */
+void dispatch_hops_unpause(struct dispatch *dispatch);
+
 /* When the route that is down is tried next, monotonic; INT64_MAX: it is being tried. */
 int64_t dispatch_next_try_ms(const struct dispatch *dispatch);
 
@@ -125,6 +128,14 @@ figure_add(_Atomic uint64_t *figure, uint64_t n)
 	uint64_t now = atomic_load_explicit(figure, memory_order_relaxed);
 
 	atomic_store_explicit(figure, now + n, memory_order_relaxed);
+}
+
+static inline void
+figure_subtract(_Atomic uint64_t *figure, uint64_t n)
+{
+	uint64_t now = atomic_load_explicit(figure, memory_order_relaxed);
+
+	atomic_store_explicit(figure, now - n, memory_order_relaxed);
 }
 
 #endif

@@ -17,6 +17,7 @@ handover_new(struct job *job, const uint32_t *indexes, size_t count)
 	handover->job = job;
 	handover->message = job->queued->message;
 	handover->envelope = job->queued->envelope;
+	handover->sender = handover->envelope->sender;
 	arena_init(&handover->arena, ARENA_OCTETS);
 	handover->recipient_count = count;
 	for (size_t i = 0; i < count; i++)

@@ -7,6 +7,7 @@
 #define RELAYD_DELIVERY_HANDOVER_H
 
 #include "delivery/queued.h"
+#include "delivery/rewrite.h"
 
 enum recipient_result {
 	RESULT_NONE,    /* not known yet */
@@ -29,7 +30,10 @@ struct handover {
 	const struct spool_draft *draft; /* whose client waits, or NULL; and then */
 	struct passage *passage;	 /* who waits for the end, or NULL */
 	const struct envelope *envelope; /* the job's message's */
+	struct rewriting rewriting;	 /* of its sender, the same for all these recipients */
+	struct span sender;		 /* reverse-path: the envelope's, or another */
 	struct arena arena;		 /* of the replies */
+	bool is_notify_passed; /* the next hop offers DSN: it reports success itself */
 	bool was_cut;			 /* the connection broke in the middle */
 	bool is_ambiguous;		 /* and that behind the message: it may have been taken */
 	bool is_throttled;		 /* the next hop said that we are too fast for it */

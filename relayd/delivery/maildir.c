@@ -463,9 +463,10 @@ recipient_begin(struct maildir_delivery *delivery)
 		      "Return-Path: <" SPAN_FMT ">\n"
 		      "X-Original-To: " SPAN_FMT "\n"
 		      "Delivered-To: " SPAN_FMT "\n",
-		      SPAN_ARG(handover->envelope->sender), SPAN_ARG(to), SPAN_ARG(to));
+		      SPAN_ARG(handover->sender), SPAN_ARG(to), SPAN_ARG(to));
 	file->runs[file->run_count++] = buffer_span(&delivery->header);
 	body_source_start(&delivery->body, handover->message, body_arrived);
+	body_source_rewrite(&delivery->body, &handover->rewriting);
 	body_order(delivery);
 }
 

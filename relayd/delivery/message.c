@@ -4,11 +4,14 @@
  * happens next.
  *
  * A message leaves the spool when every recipient is delivered, in the same moment in which
- * the next hop's reply is read. A dead recipient keeps it there. Whatever happens between
- * leaves the message as it was: the worst is a second delivery, never none.
+ * the next hop's reply is read, or when the reports about those who failed are durable. A dead
+ * recipient keeps it there. Whatever happens between leaves the message as it was: the worst
+ * is a second delivery or report, never none.
  */
 #include "delivery/delivery_private.h"
 #include "delivery/detour.h"
+#include "delivery/operation.h"
+#include "delivery/rates.h"
 #include "delivery/state.h"
 
 #include "base/memory.h"
@@ -63,6 +66,25 @@ job_count(const struct delivery *delivery, const struct job *job, unsigned char 
 	return count;
 }
 
+struct rewriting
+recipient_rewriting(const struct delivery *delivery, const struct envelope *envelope, size_t i)
+{
+	return rewrite_find(delivery->rewrites, envelope->recipients[i].grant,
+			    envelope->sender);
+}
+
+static bool
+rewriting_is_same(const struct delivery *delivery, const struct envelope *envelope, size_t i,
+		  const struct rewriting *as)
+{
+	if (delivery->rewrites == NULL)
+		return true;
+
+	struct rewriting it = recipient_rewriting(delivery, envelope, i);
+
+	return span_equal(it.to, as->to) && it.from.len == as->from.len;
+}
+
 struct handover *
 delivery_handover_new(const struct delivery *delivery, struct job *job, size_t max)
 {
@@ -75,14 +97,24 @@ delivery_handover_new(const struct delivery *delivery, struct job *job, size_t m
 		max = queued->recipient_count;
 	if (max > ARRAY_LEN(few))
 		indexes = memory_new_array(max, sizeof(*indexes));
+	struct rewriting rewriting = { .to = { NULL, 0 } };
+
 	for (uint32_t i = 0; i < queued->recipient_count && count < max; i++) {
-		if (queued->recipients[i] == RECIPIENT_WAITING && job_owns(delivery, job, i))
-			indexes[count++] = i;
+		if (queued->recipients[i] != RECIPIENT_WAITING || !job_owns(delivery, job, i))
+			continue;
+		if (count == 0)
+			rewriting = recipient_rewriting(delivery, queued->envelope, i);
+		else if (!rewriting_is_same(delivery, queued->envelope, i, &rewriting))
+			continue; /* in a handover of its own */
+		indexes[count++] = i;
 	}
 	assert(count > 0);
 
 	struct handover *handover = handover_new(job, indexes, count);
 
+	handover->rewriting = rewriting;
+	if (rewriting.to.len > 0)
+		handover->sender = rewriting.to;
 	if (indexes != few)
 		free(indexes);
 	return handover;
@@ -180,8 +212,7 @@ record_of(const struct delivery *delivery, const struct handover *handover, size
 	};
 }
 
-/* The id as audit takes it. Ids are short; one from a damaged disk is cut. */
-static const char *
+const char *
 id_text(const struct envelope *envelope, char out[ID_SIZE])
 {
 	struct span id = span_first(envelope->id, ID_SIZE - 1);
@@ -192,6 +223,56 @@ id_text(const struct envelope *envelope, char out[ID_SIZE])
 	return out;
 }
 
+static void
+rate_note(const struct delivery *delivery, const struct handover *handover, size_t at,
+	  enum rate_event event)
+{
+	if (delivery->environment.rates != NULL)
+		rates_count(delivery->environment.rates, delivery->environment.policy,
+			    handover_recipient_get(handover, at)->grant,
+			    handover->envelope->sender, event);
+}
+
+void
+relay_refusals_name(struct handover *handover)
+{
+	struct buffer words;
+
+	buffer_init(&words, REPLY_TEXT_MAX + 200);
+	for (size_t i = 0; i < handover->recipient_count; i++) {
+		struct handover_recipient *recipient = &handover->recipients[i];
+
+		if (recipient->result != RESULT_FAILED ||
+		    !report_is_relay_refusal(recipient->reply) ||
+		    span_starts_fold(recipient->reply, span_of(REPORT_RELAY_REFUSED)))
+			continue;
+		buffer_clear(&words);
+		(void)buffer_append_text(&words, REPORT_RELAY_REFUSED);
+		(void)buffer_append(&words, recipient->reply);
+		recipient->reply = arena_copy(&handover->arena, buffer_span(&words));
+	}
+	buffer_reset(&words);
+}
+
+/* Its time is over, or it was refused for good. */
+static void
+failure_take(struct delivery *delivery, const struct handover *handover, size_t at,
+	     const struct handover_place *how, struct audit_delivery *record, bool is_expired)
+{
+	struct route_figures *figures = job_dispatch(delivery, handover->job)->figures;
+	struct queued *queued = handover->job->queued;
+
+	record->result = "failed";
+	figure_add(&figures->failed, 1);
+	rate_note(delivery, handover, at, RATE_FAILED);
+	if (is_expired)
+		audit_expire(delivery->environment.audit, record);
+	else
+		audit_delivery(delivery->environment.audit, record);
+	queued->recipients[handover->recipients[at].index] =
+	    bounce_note_failure(delivery, handover, at, how, is_expired);
+}
+
 /* One recipient's result, into its state, the figures and the trail. */
 static void
 result_take(struct delivery *delivery, const struct handover *handover, size_t at,
@@ -200,37 +281,33 @@ result_take(struct delivery *delivery, const struct handover *handover, size_t a
 	const struct handover_recipient *recipient = &handover->recipients[at];
 	struct route_figures *figures = job_dispatch(delivery, handover->job)->figures;
 	unsigned char *state = &handover->job->queued->recipients[recipient->index];
+	bool is_stuck = bounces_are_stuck(delivery);
 	struct audit_delivery record;
 	char id[ID_SIZE];
-	bool is_expired = false;
 
 	if (recipient->result == RESULT_NONE || recipient->result == RESULT_UNTRIED)
 		return;
 	record = record_of(delivery, handover, at, how);
 	record.id = id_text(handover->envelope, id);
 	if (recipient->result == RESULT_DELIVERED) {
-		*state = RECIPIENT_DELIVERED;
 		record.result = "delivered";
 		figure_add(&figures->delivered, 1);
-	} else if (recipient->result == RESULT_FAILED) {
-		*state = RECIPIENT_DEAD;
-		record.result = "failed";
-		figure_add(&figures->failed, 1);
-	} else if (delivery_is_expired(delivery, handover->job)) {
-		*state = RECIPIENT_DEAD;
-		record.result = "failed";
-		figure_add(&figures->failed, 1);
-		is_expired = true;
+		rate_note(delivery, handover, at, RATE_DELIVERED);
+		audit_delivery(delivery->environment.audit, &record);
+		*state = bounce_note_success(delivery, handover, at, how);
+	} else if (recipient->result == RESULT_FAILED && !is_stuck) {
+		failure_take(delivery, handover, at, how, &record, false);
+	} else if (delivery_is_expired(delivery, handover->job) && !is_stuck) {
+		failure_take(delivery, handover, at, how, &record, true);
 	} else {
 		*state = RECIPIENT_DEFERRED;
 		record.result = "deferred";
 		record.next_wall_ms = record.wall_ms + delay_ms;
 		figure_add(&figures->deferred, 1);
-	}
-	if (is_expired)
-		audit_expire(delivery->environment.audit, &record);
-	else
+		rate_note(delivery, handover, at, RATE_DEFERRED);
 		audit_delivery(delivery->environment.audit, &record);
+		bounce_note_delay(delivery, handover, at, how);
+	}
 }
 
 void
@@ -243,6 +320,11 @@ delivery_record(struct delivery *delivery, const struct handover *handover,
 		[RESULT_DELIVERED] = "delivered",
 		[RESULT_DEFERRED] = "deferred",
 		[RESULT_FAILED] = "failed",
+	};
+	static const enum rate_event events[] = {
+		[RESULT_DELIVERED] = RATE_DELIVERED,
+		[RESULT_DEFERRED] = RATE_DEFERRED,
+		[RESULT_FAILED] = RATE_FAILED,
 	};
 	struct route_figures *figures = job_dispatch(delivery, handover->job)->figures;
 
@@ -261,6 +343,7 @@ delivery_record(struct delivery *delivery, const struct handover *handover,
 			   : result == RESULT_FAILED  ? &figures->failed
 						      : &figures->deferred,
 			   1);
+		rate_note(delivery, handover, i, events[result]);
 	}
 }
 
@@ -290,9 +373,18 @@ head_write(const struct delivery *delivery, struct queued *queued, struct span r
 			next_wall_ms = 0;
 		}
 	}
-	state_head_set(&head, tries, next_wall_ms == INT64_MAX ? 0 : next_wall_ms,
+	state_head_set(&head, queued->flags, tries, next_wall_ms == INT64_MAX ? 0 : next_wall_ms,
 		       queued->recipient_count, reply);
 	spool_state_write(queued->message, 0, (struct span){ head.bytes, head.len });
+}
+
+void
+message_flags_write(const struct queued *queued)
+{
+	const char octet = (char)queued->flags;
+
+	if (queued->has_state)
+		spool_state_write(queued->message, STATE_FLAGS_AT, (struct span){ &octet, 1 });
 }
 
 /* The recipients that the handover brought to an end; all others stand as they stood. */
@@ -303,7 +395,8 @@ recipients_write(const struct queued *queued, const struct handover *handover)
 		uint32_t index = handover->recipients[i].index;
 		char state = (char)queued->recipients[index];
 
-		if (state == RECIPIENT_DELIVERED || state == RECIPIENT_DEAD)
+		if (state == RECIPIENT_DELIVERED || state == RECIPIENT_DEAD ||
+		    state == RECIPIENT_OWED || state == RECIPIENT_FAILED)
 			spool_state_write(queued->message, STATE_HEAD_OCTETS + index,
 					  (struct span){ &state, 1 });
 	}
@@ -381,12 +474,21 @@ job_settle(struct delivery *delivery, struct job *job, bool was_cut, bool goes_o
 	schedule_wait(schedule, job, loop_now_ms(delivery->environment.loop) + delay_ms);
 }
 
-/* Delivered to all. */
+/* If nobody is at work on it, whoever has to know is told of what became of it. */
+static void
+message_settle(struct delivery *delivery, struct queued *queued)
+{
+	bounce_settle(delivery, queued);
+	message_rest(delivery, queued);
+}
+
+/* Nothing is left to be done for it. */
 void
 message_end(struct delivery *delivery, struct queued *queued)
 {
 	struct spool_message *message = queued->message;
 
+	operations_forget(delivery, queued);
 	envelope_forget(delivery, queued);
 	queued_free(&queued);
 	spool_remove(&message);
@@ -401,22 +503,26 @@ delivery_conclude(struct delivery *delivery, struct handover **handover,
 	struct dispatch *dispatch = job_dispatch(delivery, job);
 	bool goes_on = handover_goes_on(delivery, *handover, how);
 	int64_t delay_ms = goes_on ? 0 : job_delay_ms(delivery, job);
+	struct queued *settled = NULL;
 	struct span trouble;
 
+	relay_refusals_name(*handover);
 	for (size_t i = 0; i < (*handover)->recipient_count; i++)
 		result_take(delivery, *handover, i, how, delay_ms);
 	job_settle(delivery, job, (*handover)->was_cut, goes_on, delay_ms);
 	trouble = handover_trouble(*handover);
-	if (queued_is_all(queued, RECIPIENT_DELIVERED)) {
+	if (message_is_done(queued)) {
 		message_end(delivery, queued);
 	} else {
 		if (queued->has_state)
 			recipients_write(queued, *handover);
 		if (queued->has_state && trouble.len > 0)
 			head_write(delivery, queued, trouble);
-		message_rest(delivery, queued);
+		settled = queued;
 	}
 	handover_free(handover);
+	if (settled != NULL)
+		message_settle(delivery, settled);
 	dispatch_figures_update(dispatch);
 }
 

@@ -225,6 +225,7 @@ passage_arrive(struct passage *passage, struct handover *handover,
 	       const struct handover_place *how)
 {
 	assert(handover == passage->handover);
+	relay_refusals_name(handover);
 	passage->courier = NULL;
 	passage->how = *how;
 	if (how->tls != NULL) { /* the connection may go before we do */
@@ -282,6 +283,7 @@ envelope_route(const struct delivery *delivery, const struct envelope *envelope)
 		const struct envelope_recipient *recipient = &envelope->recipients[i];
 
 		if (recipient_route(delivery, recipient) != route ||
+		    recipient_rewriting(delivery, envelope, i).to.len > 0 ||
 		    (recipient->notify & (uint32_t)NOTIFY_SUCCESS) != 0)
 			return NO_ROUTE;
 	}
@@ -361,7 +363,7 @@ passage_settle(struct passage *passage, struct spool_message *message)
 	struct schedule *schedule = &passage_dispatch(passage)->schedule;
 	struct handover *handover = passage->handover;
 
-	delivery_message_adopt(passage->delivery, queued, message);
+	delivery_message_adopt(passage->delivery, queued, message, queued->envelope);
 	schedule_ready(schedule, job);
 	schedule_take_this(schedule, job);
 	handover->passage = NULL;

@@ -3,6 +3,7 @@
 #include "delivery/queued.h"
 
 #include "base/memory.h"
+#include "delivery/state.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -15,6 +16,7 @@ queued_new(struct spool_message *message, size_t recipient_count)
 	struct queued *queued = memory_new(sizeof(*queued) + recipient_count);
 
 	queued->message = message;
+	list_init(&queued->link);
 	queued->recipient_count = (uint32_t)recipient_count;
 	memset(queued->recipients, RECIPIENT_WAITING, recipient_count);
 	return queued;
@@ -33,6 +35,7 @@ queued_free(struct queued **queued)
 		job = next;
 	}
 	assert((*queued)->first.place == JOB_NOWHERE);
+	list_remove(&(*queued)->link);
 	free((*queued)->envelope);
 	free(*queued);
 	*queued = NULL;
@@ -71,8 +74,16 @@ queued_is_over(const struct queued *queued)
 }
 
 bool
+queued_is_held(const struct queued *queued)
+{
+	return (queued->flags & STATE_HELD) != 0;
+}
+
+bool
 queued_is_active(const struct queued *queued)
 {
+	if (queued->bounce != NULL)
+		return true;
 	for (const struct job *job = &queued->first; job != NULL; job = job->next) {
 		if (job->place == JOB_ACTIVE)
 			return true;
@@ -81,13 +92,14 @@ queued_is_active(const struct queued *queued)
 }
 
 bool
-queued_is_all(const struct queued *queued, enum recipient_state state)
+message_is_done(const struct queued *queued)
 {
 	for (size_t i = 0; i < queued->recipient_count; i++) {
-		if (queued->recipients[i] != (unsigned char)state)
+		if (queued->recipients[i] != RECIPIENT_DELIVERED &&
+		    queued->recipients[i] != RECIPIENT_FAILED)
 			return false;
 	}
-	return true;
+	return queued->bounce == NULL;
 }
 
 static struct span

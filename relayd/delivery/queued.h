@@ -13,6 +13,7 @@ enum job_place {
 	JOB_NOWHERE, /* new, or at its end */
 	JOB_READY,   /* may go now */
 	JOB_WAITING, /* for its time */
+	JOB_HELD,    /* by an operator, until it is released */
 	JOB_ACTIVE,  /* taken */
 	JOB_DEAD,    /* nobody left to deliver to, someone is dead */
 };
@@ -30,17 +31,28 @@ struct job {
 	uint16_t hops_tried; /* in this round, a bit for each next hop */
 };
 
-/* Beside enum recipient_state, in memory only: deferred in the try that is under way. */
+/*
+ * Beside enum recipient_state, in memory only: deferred in the try that is under way; failed,
+ * and the report of it is not durable yet (on disk it is waiting still).
+ */
 #define RECIPIENT_DEFERRED 3
+#define RECIPIENT_UNTOLD   6
+
+struct bounce; /* bounce.c */
 
 struct queued {
 	struct spool_message *message;
+	struct list link;	   /* in the delivery's messages */
+	uint64_t id;		   /* id_pack of the envelope's id */
 	struct envelope *envelope; /* NULL: to be read when it is needed */
 	uint32_t envelope_octets;  /* of memory */
 	uint32_t recipient_count;
-	bool has_state; /* the state area has the layout of state.h */
+	bool has_state;	     /* the state area has the layout of state.h */
+	bool is_looked_at;   /* an operation reads its envelope (operation.h) */
+	unsigned char flags; /* STATE_HELD ..., and what else stood there */
+	struct bounce *bounce; /* what is to be told of it; nearly always NULL */
 	struct job first;
-	unsigned char recipients[]; /* enum recipient_state, or RECIPIENT_DEFERRED */
+	unsigned char recipients[]; /* enum recipient_state, or the two above */
 };
 
 /* A message with recipient_count waiting recipients and no job yet (first.queued is NULL). */
@@ -55,11 +67,14 @@ struct job *queued_job(struct queued *queued, size_t route);
 /* Has nothing to be done for it any more? */
 bool queued_is_over(const struct queued *queued);
 
-/* Is someone at work on it? */
+/* Does an operator hold it? */
+bool queued_is_held(const struct queued *queued);
+
+/* Is someone at work on it, be it to report what became of it? */
 bool queued_is_active(const struct queued *queued);
 
-/* Does every recipient stand so? */
-bool queued_is_all(const struct queued *queued, enum recipient_state state);
+/* Is there nobody left to deliver to, to tell, or to keep it for? */
+bool message_is_done(const struct queued *queued);
 
 /* A copy in one block of memory, ended with free(); *octets is its size. */
 struct envelope *envelope_copy(const struct envelope *envelope, size_t *octets)

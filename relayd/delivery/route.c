@@ -101,14 +101,11 @@ route_find(const struct route_table *table, struct span name)
 }
 
 size_t
-route_choose(const struct route_table *table, struct span granted,
-	     const struct address *recipient)
+route_match(const struct route_table *table, const struct address *recipient)
 {
-	size_t chosen = granted.len == 0 ? NO_ROUTE : route_find(table, granted);
+	size_t chosen = NO_ROUTE;
 	unsigned best = 0;
 
-	if (chosen != NO_ROUTE)
-		return chosen;
 	for (size_t i = 0; i < table->count; i++) {
 		if (table->routes[i].recipients == NULL)
 			continue;
@@ -120,5 +117,16 @@ route_choose(const struct route_table *table, struct span granted,
 			chosen = i;
 		}
 	}
+	return chosen;
+}
+
+size_t
+route_choose(const struct route_table *table, struct span granted,
+	     const struct address *recipient)
+{
+	size_t chosen = granted.len == 0 ? NO_ROUTE : route_find(table, granted);
+
+	if (chosen == NO_ROUTE)
+		chosen = route_match(table, recipient);
 	return chosen == NO_ROUTE ? 0 : chosen;
 }

@@ -17,6 +17,9 @@ void route_table_free(struct route_table **table);
 /* The route of this name, or NO_ROUTE. */
 size_t route_find(const struct route_table *table, struct span name);
 
+/* The route whose patterns hold the recipient most specifically, or NO_ROUTE. */
+size_t route_match(const struct route_table *table, const struct address *recipient);
+
 /*
  * The route that the grant names; else the one whose patterns hold the recipient most
  * specifically, the first in the file among equals. The configuration sees to it that there

@@ -115,6 +115,9 @@ job_displace(struct schedule *schedule, struct job *job)
 	case JOB_WAITING:
 		heap_remove(&schedule->waiting, job);
 		break;
+	case JOB_HELD:
+		heap_remove(&schedule->held, job);
+		break;
 	case JOB_ACTIVE:
 		schedule->active--;
 		break;
@@ -128,7 +131,7 @@ job_displace(struct schedule *schedule, struct job *job)
 static bool
 job_is_open(const struct job *job)
 {
-	return job->place != JOB_NOWHERE && job->place != JOB_DEAD;
+	return job->place != JOB_NOWHERE && job->place != JOB_HELD && job->place != JOB_DEAD;
 }
 
 static void
@@ -156,14 +159,28 @@ schedule_reset(struct schedule *schedule)
 {
 	free(schedule->ready.entries);
 	free(schedule->waiting.entries);
+	free(schedule->held.entries);
 	free(schedule->dead.entries);
 	free(schedule->age.entries);
 	schedule_init(schedule);
 }
 
+static void
+job_hold(struct schedule *schedule, struct job *job)
+{
+	job_close(schedule, job);
+	job_displace(schedule, job);
+	job->place = JOB_HELD;
+	heap_add(&schedule->held, job, job_arrival(job));
+}
+
 void
 schedule_ready(struct schedule *schedule, struct job *job)
 {
+	if (queued_is_held(job->queued)) {
+		job_hold(schedule, job);
+		return;
+	}
 	job_open(schedule, job);
 	job_displace(schedule, job);
 	job->place = JOB_READY;
@@ -174,6 +191,10 @@ schedule_ready(struct schedule *schedule, struct job *job)
 void
 schedule_wait(struct schedule *schedule, struct job *job, int64_t due_ms)
 {
+	if (queued_is_held(job->queued)) {
+		job_hold(schedule, job);
+		return;
+	}
 	job_open(schedule, job);
 	job_displace(schedule, job);
 	job->place = JOB_WAITING;

@@ -25,6 +25,7 @@ struct heap {
 struct schedule {
 	struct heap ready;   /* by order of arrival */
 	struct heap waiting; /* by time, monotonic ms */
+	struct heap held;    /* by order of arrival */
 	struct heap dead;    /* by order of arrival */
 	struct heap age;     /* everything ready, waiting or active, by order of arrival */
 	size_t active;
@@ -35,7 +36,10 @@ void schedule_init(struct schedule *schedule);
 /* Give the memory back; the jobs stay their owner's. */
 void schedule_reset(struct schedule *schedule);
 
-/* Put a job, wherever it is, where it may go now, or no sooner than due_ms. */
+/*
+ * Put a job, wherever it is, where it may go now, or no sooner than due_ms; a job whose
+ * message is held is held instead, until it is put there again when that is over.
+ */
 void schedule_ready(struct schedule *schedule, struct job *job);
 void schedule_wait(struct schedule *schedule, struct job *job, int64_t due_ms);
 

@@ -178,7 +178,7 @@ sender_compose(const struct smtp_client *client, const struct handover *handover
 	struct buffer *out = client->environment->scratch;
 
 	buffer_append_text(out, "MAIL FROM:<");
-	buffer_append(out, envelope->sender);
+	buffer_append(out, handover->sender);
 	buffer_append_text(out, ">");
 	if (offers & EHLO_SIZE)
 		buffer_printf(out, " SIZE=%llu",
@@ -995,6 +995,7 @@ body_start(struct smtp_client *client)
 		body_source_start_draft(&client->body, handover->draft);
 	else
 		body_source_start(&client->body, handover->message, body_arrived);
+	body_source_rewrite(&client->body, &handover->rewriting);
 }
 
 static void
@@ -1294,7 +1295,8 @@ smtp_client_must_refuse(const struct smtp_client *client, const struct envelope 
 static bool
 is_chunk_worth(const struct smtp_client *client, const struct handover *handover)
 {
-	if ((client->ehlo.offers & EHLO_CHUNKING) == 0)
+	/* BDAT says the size first, and a rewritten header changes it */
+	if ((client->ehlo.offers & EHLO_CHUNKING) == 0 || handover->rewriting.to.len > 0)
 		return false;
 	return handover->envelope->body == BODY_8BITMIME ||
 	       handover_octets(handover) >= SMTP_CLIENT_CHUNK_MIN;
@@ -1315,6 +1317,7 @@ smtp_client_give(struct smtp_client *client, struct handover *handover)
 	};
 	client->needs_reset = false;
 	client->transactions++;
+	handover->is_notify_passed = (client->ehlo.offers & EHLO_DSN) != 0;
 	commands_write(client, progress);
 	if (client->state == CLIENT_IDLE)
 		envelope_begin(client);

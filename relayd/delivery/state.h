@@ -4,7 +4,7 @@
  *
  *	offset	octets
  *	0	1	layout, 1
- *	1	1	zero
+ *	1	1	flags: 1 held, 2 its sender was warned; others are left as they are
  *	2	2	octets of the last reply
  *	4	4	tries
  *	8	8	when a retry is due, milliseconds since 1970; 0: at once
@@ -34,7 +34,9 @@ struct state_head {
 };
 
 /* reply is cut to what fits. */
-void state_head_set(struct state_head *head, uint32_t tries, int64_t next_wall_ms,
-		    size_t recipient_count, struct span reply);
+void state_head_set(struct state_head *head, unsigned flags, uint32_t tries,
+		    int64_t next_wall_ms, size_t recipient_count, struct span reply);
+
+#define STATE_FLAGS_AT 1 /* octet of the flags */
 
 #endif

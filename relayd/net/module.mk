@@ -13,9 +13,16 @@ relayd_libnet_a_SOURCES = \
 	%D%/notify.c %D%/notify.h \
 	%D%/output.c %D%/output.h \
 	%D%/proxy_header.c %D%/proxy_header.h \
+	%D%/redis.h %D%/redis_built_in.c \
 	%D%/submit.c %D%/submit.h \
 	%D%/stream.c %D%/stream.h %D%/stream_private.h \
 	%D%/tls.h %D%/tls_private.h \
 	%D%/tls_client.c %D%/tls_context.c %D%/tls_facts.c %D%/tls_files.c \
 	%D%/tls_server.c %D%/tls_stream.c %D%/tls_ticket.c \
 	%D%/wheel.c %D%/wheel.h
+
+if HAVE_REDIS
+relayd_libnet_a_SOURCES += %D%/redis.c
+else
+relayd_libnet_a_SOURCES += %D%/redis_absent.c
+endif

@@ -36,6 +36,8 @@ grant_copy(struct arena *arena, struct grant_source *g)
 	g->ticket = arena_copy(arena, g->ticket);
 	g->route = arena_copy(arena, g->route);
 	g->rewrite_sender = arena_copy(arena, g->rewrite_sender);
+	g->bounce_to = arena_copy(arena, g->bounce_to);
+	g->sender_map = list_copy(arena, g->sender_map);
 	g->file = g->file == NULL ? NULL : arena_copy_text(arena, span_of(g->file));
 	g->connectors = list_copy(arena, g->connectors);
 	g->users = list_copy(arena, g->users);

@@ -345,8 +345,14 @@ grant_check(struct compiler *c, const struct grant_source *g)
 								   "as in "
 			    "\"noreply@example.com\"",
 			    SPAN_ARG(g->rewrite_sender));
+	if (g->limit_count > LIMITS_MAX)
+		complain_at(c, true, &place,
+			    "option 'limits': %zu limits are more than a grant may have; "
+			    "leave at most %d",
+			    g->limit_count, LIMITS_MAX);
 	for (size_t i = 0; i < g->limit_count; i++) {
-		if (g->limits[i].count == 0 || g->limits[i].window_s == 0)
+		if (g->limits[i].count == 0 ||
+		    (g->limits[i].window_s == 0) != (g->limits[i].unit == LIMIT_SESSIONS))
 			complain_at(c, true, &place,
 				    "option 'limits': a limit of nothing would refuse "
 				    "everything; write "

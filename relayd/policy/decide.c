@@ -442,7 +442,7 @@ static bool
 reason_is_quota(enum reason reason)
 {
 	return reason == REASON_QUOTA_MESSAGES || reason == REASON_QUOTA_RECIPIENTS ||
-	       reason == REASON_QUOTA_OCTETS;
+	       reason == REASON_QUOTA_OCTETS || reason == REASON_QUOTA_SESSIONS;
 }
 
 static struct verdict
@@ -538,7 +538,7 @@ quota_decide(const struct facts *facts, const uint64_t *alive, struct window w)
 }
 
 static struct verdict
-grants_ask(const struct policy *p, const struct facts *facts, enum stage upto)
+grants_ask(const struct policy *p, const struct facts *facts, enum stage upto, bool by_quota)
 {
 	UNCLEARED uint64_t maps[2][GRANT_WORDS_MAX];
 	UNCLEARED uint64_t pass[GRANT_WORDS_MAX];
@@ -572,7 +572,7 @@ grants_ask(const struct policy *p, const struct facts *facts, enum stage upto)
 		return verdict_of(VERDICT_REFUSED, stage_reason(stage), stage,
 				  first_alive(alive, w));
 	}
-	if (upto >= STAGE_QUOTA)
+	if (by_quota)
 		return quota_decide(facts, alive, w);
 	return verdict_of(VERDICT_RELAYED, REASON_NONE, STAGE_PERMITTED,
 			  first_alive(alive, w));
@@ -619,10 +619,10 @@ is_unknown_in_clear(const struct policy *p, const struct facts *facts, enum stag
 	       connector_demands_tls(p, facts);
 }
 
-struct verdict
-policy_decide(const struct policy *p, const struct facts *facts, enum stage upto)
+static struct verdict
+decide(const struct policy *p, const struct facts *facts, enum stage upto, bool by_quota)
 {
-	struct verdict verdict = grants_ask(p, facts, upto);
+	struct verdict verdict = grants_ask(p, facts, upto, by_quota);
 
 	if (is_unknown_in_clear(p, facts, upto, &verdict))
 		verdict = verdict_of(VERDICT_REFUSED, REASON_TLS_REQUIRED, STAGE_TLS, NO_GRANT);
@@ -634,6 +634,18 @@ policy_decide(const struct policy *p, const struct facts *facts, enum stage upto
 	if (is_no && is_monitoring(p, facts, &verdict))
 		verdict.kind = VERDICT_WOULD_REFUSE;
 	return verdict;
+}
+
+struct verdict
+policy_decide(const struct policy *p, const struct facts *facts, enum stage upto)
+{
+	return decide(p, facts, upto, upto >= STAGE_QUOTA);
+}
+
+struct verdict
+policy_decide_by_quota(const struct policy *p, const struct facts *facts, enum stage upto)
+{
+	return decide(p, facts, upto, true);
 }
 
 const struct reason_reply *

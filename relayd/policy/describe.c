@@ -243,20 +243,13 @@ describe_header_from(const struct facts *facts, const struct grant_source *g,
 static void
 describe_limits(const struct grant_source *g, enum reason reason, struct buffer *out)
 {
-	static const char *const units[] = {
-		[LIMIT_MESSAGES] = "messages",
-		[LIMIT_RECIPIENTS] = "recipients",
-		[LIMIT_OCTETS] = "bytes",
-	};
 	const char *between = "allows ";
 
 	if (g->limit_count == 0)
 		say(out, "cannot take more now");
 	for (size_t i = 0; i < g->limit_count; i++) {
-		(void)buffer_printf(out, "%s%llu %s in %u s", between,
-				    (unsigned long long)g->limits[i].count,
-				    units[g->limits[i].unit],
-				    (unsigned)g->limits[i].window_s);
+		say(out, between);
+		limit_append(&g->limits[i], out);
 		between = ", ";
 	}
 	(void)buffer_printf(out, "; used up: %s", reason_token(reason));

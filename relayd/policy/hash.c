@@ -35,12 +35,12 @@ static void
 hash_grant(XXH3_state_t *state, const struct grant_source *g)
 {
 	const struct span texts[] = { g->name, g->owner, g->ticket, g->route,
-				      g->rewrite_sender };
+				      g->rewrite_sender, g->bounce_to };
 	const struct text_list lists[] = { g->connectors,	g->users,
 					   g->networks,		g->certificates,
 					   g->senders,		g->recipients,
 					   g->except_networks,	g->except_senders,
-					   g->except_recipients };
+					   g->except_recipients, g->sender_map };
 	const uint64_t numbers[] = { g->requires_tls,
 				     g->header_from,
 				     g->requires_evidence,
@@ -60,6 +60,7 @@ hash_grant(XXH3_state_t *state, const struct grant_source *g)
 	for (size_t i = 0; i < g->limit_count; i++) {
 		hash_number(state, g->limits[i].count);
 		hash_number(state, g->limits[i].unit);
+		hash_number(state, g->limits[i].key);
 		hash_number(state, g->limits[i].window_s);
 	}
 }

@@ -6,11 +6,6 @@
 #include <idn2.h>
 
 /* How specific a match is: longer domains outdo shorter ones within "@*.d" only. */
-#define SPECIFIC_ANY	 1U
-#define SPECIFIC_BELOW	 2U /* and the octets of the domain */
-#define SPECIFIC_DOMAIN	 1000U
-#define SPECIFIC_TAGGED	 1001U
-#define SPECIFIC_ADDRESS 1002U
 
 /* ---- Addresses as they are compared ---- */
 

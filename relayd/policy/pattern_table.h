@@ -61,6 +61,13 @@ address_key_domain(const struct address_key *key)
  */
 size_t domain_key_make(struct span domain, char out[DOMAIN_MAX]);
 
+/* How specific a pattern is (pattern_set_match in policy.h). */
+#define SPECIFIC_ANY	 1U
+#define SPECIFIC_BELOW	 2U /* and the octets of the domain */
+#define SPECIFIC_DOMAIN	 1000U
+#define SPECIFIC_TAGGED	 1001U
+#define SPECIFIC_ADDRESS 1002U
+
 enum pattern_kind {
 	PATTERN_NONE,
 	PATTERN_ANY,

@@ -52,6 +52,15 @@ enum limit_unit {
 	LIMIT_MESSAGES,
 	LIMIT_RECIPIENTS,
 	LIMIT_OCTETS,
+	LIMIT_SESSIONS, /* at the same time; has no window */
+};
+
+/* Whose use is counted apart from others'. */
+enum limit_key {
+	LIMIT_PER_GRANT,   /* all under the grant together */
+	LIMIT_PER_LOGIN,   /* those without one together */
+	LIMIT_PER_ADDRESS, /* of the client */
+	LIMIT_PER_SENDER,  /* reverse-path, in whatever case it is written */
 };
 
 /* ---- What the configuration says. Built by config/, borrowed by policy_new. ---- */
@@ -115,8 +124,11 @@ struct connector_source {
 struct limit_source {
 	uint64_t count;
 	enum limit_unit unit;
-	uint32_t window_s;
+	enum limit_key key;
+	uint32_t window_s; /* 0: LIMIT_SESSIONS */
 };
+
+#define LIMITS_MAX 16 /* of one grant */
 
 struct grant_source {
 	struct span name;
@@ -138,6 +150,8 @@ struct grant_source {
 	size_t limit_count;
 	struct span route;	    /* name, or empty */
 	struct span rewrite_sender; /* or empty */
+	struct text_list sender_map; /* "PATTERN = ADDRESS" */
+	struct span bounce_to;	     /* who is told in place of a doubtful sender, or empty */
 	int64_t starts_ms;	    /* 0: always */
 	int64_t expires_ms;	    /* the first millisecond that is too late; 0: never */
 	enum policy_mode mode;
@@ -278,6 +292,13 @@ bool policy_connector_believes(const struct policy *policy, size_t connector,
 struct verdict policy_decide(const struct policy *policy, const struct facts *facts,
 			     enum stage upto);
 
+/*
+ * The same, and whatever `upto` is, of the grants that pass only one that has_quota is named:
+ * for a session that takes what it needs of a grant's limits as early as at RCPT.
+ */
+struct verdict policy_decide_by_quota(const struct policy *policy, const struct facts *facts,
+				      enum stage upto);
+
 /* What stopped (or passed) one grant: for traces. */
 struct grant_outcome {
 	size_t grant;
@@ -318,8 +339,29 @@ bool grant_is_monitoring(const struct grant_source *grant, int64_t now_ms);
 /* Is the address in an accepted domain? */
 bool policy_is_accepted_domain(const struct policy *policy, struct span domain);
 
+/* Are any domains declared accepted at all? */
+bool policy_has_accepted_domains(const struct policy *policy);
+
+/* How the senders of a grant hold an address; the closest of those that do. */
+enum sender_hold {
+	SENDER_NOT_HELD,
+	SENDER_HELD_BY_ANY,    /* "*" */
+	SENDER_HELD_BY_DOMAIN, /* "@d", "@*.d", an accepted domain */
+	SENDER_HELD_BY_NAME,   /* the address itself, with a tag perhaps, or "<>" */
+};
+enum sender_hold policy_sender_hold(const struct policy *policy, size_t grant,
+				    const struct address *sender);
+
 /* Eight bytes as 16 hex digits and a NUL: changes whenever the policy means something else. */
 void policy_hash(const struct policy *policy, char out[17]);
+
+/* "root@localhost = ops@example.com" of a sender-map: both sides; the left is a pattern. */
+enum parse_status sender_map_parse(struct span text, struct span *from, struct span *to);
+/* A limit as one writes it: "600 messages/hour per sender". Appended. */
+void limit_append(const struct limit_source *limit, struct buffer *out);
+
+/* "grant", "login", "address" or "sender". */
+const char *limit_key_name(enum limit_key key);
 
 /* ---- Patterns, shared with the choice of routes ---- */
 

@@ -207,6 +207,27 @@ static const struct reason_row reasons[REASON_COUNT] = {
 		.remedy = "Wait and send again, send smaller messages, or raise limits of the grant.",
 	},
 
+	[REASON_QUOTA_SESSIONS] = {
+		.token = "quota.sessions",
+		.replies = {
+			[REPLY_STYLE_RELAYD] = { 451, { 4, 7, 1 },
+						 "Too many sessions, try again later" },
+		},
+		.meaning = "As many sessions as the grant allows at a time are sending under it.",
+		.remedy = "Let the application use fewer connections, or raise limits of the grant.",
+	},
+	[REASON_QUOTA_TROUBLE] = {
+		.token = "quota.trouble",
+		.replies = {
+			[REPLY_STYLE_RELAYD] = { 451, { 4, 3, 0 },
+						 "Cannot count now, try again later" },
+		},
+		.meaning = "The use of the grant could not be counted: Redis is away and shared says "
+			   "when-away = \"closed\", or there is no room for one more counter.",
+		.remedy = "See that Redis runs and can be reached, or write when-away = \"open\"; see "
+			  "`relayctl limits` for how much is counted.",
+	},
+
 	/* ---- logins ---- */
 	[REASON_AUTH_FAILED] = {
 		.token = "auth.failed",
@@ -348,6 +369,19 @@ static const struct reason_row reasons[REASON_COUNT] = {
 		.meaning = "The client was silent for too long, or the session lasted too long.",
 		.remedy = "Look for a stalled application or network; inactivity-timeout and "
 			  "connection-timeout of the connector set the times.",
+	},
+	[REASON_SESSION_RATE] = {
+		.token = "session.message-rate",
+		.replies = {
+			[REPLY_STYLE_RELAYD]   = { 451, { 4, 7, 1 },
+				"Too many messages from your address, try again later" },
+			[REPLY_STYLE_EXCHANGE] = { 451, { 4, 4, 2 },
+				"Message submission rate for this client has exceeded the configured "
+				"limit" },
+		},
+		.meaning = "This client address began as many messages in a minute as one may.",
+		.remedy = "Let the application send more slowly, or raise message-rate-limit of the "
+			  "connector.",
 	},
 	[REASON_SESSION_ABANDONED] = {
 		.token = "session.abandoned",

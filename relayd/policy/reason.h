@@ -44,6 +44,8 @@ enum reason {
 	REASON_QUOTA_MESSAGES,
 	REASON_QUOTA_RECIPIENTS,
 	REASON_QUOTA_OCTETS,
+	REASON_QUOTA_SESSIONS,
+	REASON_QUOTA_TROUBLE, /* quota.trouble: could not count, 451 4.3.0 */
 
 	/* logins (issue "Logins, TLS and certificates") */
 	REASON_AUTH_FAILED,	  /* auth.failed: 535 5.7.8 */
@@ -64,6 +66,7 @@ enum reason {
 	REASON_SESSION_ABANDONED,	/* session.abandoned: permitted, the client left */
 	REASON_SESSION_EARLY_TALKER,	/* session.early-talker: 554 5.5.1 */
 	REASON_SESSION_SHUTDOWN,	/* session.shutdown: 421 4.3.2 */
+	REASON_SESSION_RATE,		/* session.message-rate: 451 4.7.1 */
 
 	/* the message's */
 	REASON_MESSAGE_SIZE,	   /* message.size: 552 5.3.4 */

@@ -38,6 +38,18 @@ const struct reason_text french_reasons[REASON_COUNT] = {
 		"Un mandataire ou une machine XCLIENT dit qui est le client, et le connecteur dont les plages contiennent ce client ne croit pas cette machine, ou l'adresse du client est inconnue.",
 		"Nommez aussi cette machine dans proxy-protocol ou xclient de ce connecteur, si ses clients peuvent venir par là.",
 		"Signalez au responsable de ce relais qu'il ne connaît pas le mandataire par lequel vous venez." },
+	[REASON_QUOTA_SESSIONS] = {
+		"Autant de sessions que l'autorisation en permet à la fois envoient déjà en son nom.",
+		"Faites ouvrir moins de connexions à l'application, ou relevez limits de l'autorisation.",
+		"Faites ouvrir moins de connexions à la fois à l'application, puis renvoyez." },
+	[REASON_QUOTA_TROUBLE] = {
+		"L'usage de l'autorisation n'a pu être compté : Redis est absent et shared dit when-away = \"closed\", ou il n'y a plus de place pour un compteur.",
+		"Vérifiez que Redis fonctionne et qu'il est joignable, ou écrivez when-away = \"open\" ; `relayctl limits` montre ce qui est compté.",
+		ATTENDRE },
+	[REASON_SESSION_RATE] = {
+		"L'adresse du client a envoyé autant de messages en une minute que message-rate-limit du connecteur le permet.",
+		"Faites étaler les envois de l'application, ou relevez message-rate-limit du connecteur.",
+		"Attendez une minute et renvoyez, ou étalez les messages sur plus de temps." },
 	[REASON_TLS_REQUIRED] = {
 		"Le connecteur ou l'autorisation n'accepte le courrier qu'en TLS, et le client a envoyé en clair.",
 		"Activez STARTTLS dans l'application, ou retirez require-tls de l'autorisation.",

@@ -45,6 +45,12 @@ mail_is_refused(struct session *session, struct transaction *t)
 		attempt_refuse_for(t, 1, nobody, REASON_STORAGE_FULL, no_detail);
 		return true;
 	}
+	buffer_clear(&server->detail);
+	if (!session_may_begin(session, &server->detail)) {
+		attempt_refuse_for(t, 1, nobody, REASON_SESSION_RATE,
+				   buffer_span(&server->detail));
+		return true;
+	}
 	return attempt_is_refused(t, 1, NULL, STAGE_SENDER, &verdict);
 }
 

@@ -32,7 +32,6 @@ command_rcpt(struct session *session, struct span argument)
 	uint32_t max = session->settings->recipients_max;
 	static const struct span no_detail;
 	struct rcpt_argument rcpt;
-	struct verdict verdict;
 	enum argument_status status = rcpt_argument_parse(argument, t->is_smtputf8, &rcpt);
 
 	if (status != ARGUMENT_OK) {
@@ -50,9 +49,5 @@ command_rcpt(struct session *session, struct span argument)
 				   REASON_MESSAGE_RECIPIENTS, no_detail);
 		return false;
 	}
-	if (attempt_is_refused(t, number, &rcpt.forward_path, STAGE_RECIPIENT, &verdict))
-		return false;
-	transaction_add(t, &rcpt, number, &verdict);
-	session_say(session, REPLY_RECIPIENT_OK);
-	return true;
+	return transaction_offer(t, &rcpt, number);
 }

@@ -8,6 +8,8 @@
  */
 #include "session/session_private.h"
 
+#include "base/clock.h"
+
 #include <assert.h>
 
 #define LOCAL_HOPS_MAX 5 /* Received fields of our own; Exchange's MaxLocalHopCount */
@@ -58,10 +60,158 @@ content_store(struct transaction *t, struct span bytes)
 		session_wait(t->session, WAIT_SPOOL);
 }
 
+/*
+ * The fields that every message must have (RFC 5322 s.3.6) and that this one lacks. Where the
+ * header is none nobody knows where they would belong. Lives until the scratch is used again.
+ */
+static struct span
+header_lack(struct transaction *t)
+{
+	const struct session *session = t->session;
+	struct buffer *out = &session->server->scratch;
+
+	buffer_clear(out);
+	if (t->header.is_malformed || t->header.is_too_big)
+		return buffer_span(out);
+	if (t->header.counts[HEADER_MESSAGE_ID] == 0) {
+		(void)buffer_printf(out, "<%s@" SPAN_FMT ">", t->id,
+				    SPAN_ARG(session->settings->hostname));
+		t->given_message_id = arena_copy(&t->arena, buffer_span(out));
+		buffer_clear(out);
+		(void)buffer_printf(out, "Message-ID: " SPAN_FMT "\r\n",
+				    SPAN_ARG(t->given_message_id));
+	}
+	if (t->header.counts[HEADER_DATE] == 0) {
+		(void)buffer_append_text(out, "Date: ");
+		(void)clock_rfc5322(loop_wall_ms(session->server->environment.loop), out);
+		(void)buffer_append_text(out, "\r\n");
+	}
+	return buffer_span(out);
+}
+
+#define PIECES_MAX 4 /* that become one */
+
+struct pieces {
+	struct span spans[PIECES_MAX];
+	size_t count;
+	size_t octets;
+};
+
+static void
+piece_add(struct pieces *pieces, struct span piece)
+{
+	if (piece.len == 0)
+		return;
+	assert(pieces->count < PIECES_MAX);
+	pieces->spans[pieces->count++] = piece;
+	pieces->octets += piece.len;
+}
+
+/* All of them at once: whoever is told to wait may not go on with the next. */
+static void
+pieces_store(struct transaction *t, const struct pieces *pieces)
+{
+	struct buffer whole;
+
+	if (pieces->count == 0)
+		return;
+	if (pieces->count == 1) {
+		content_store(t, pieces->spans[0]);
+		return;
+	}
+	buffer_init(&whole, pieces->octets);
+	for (size_t i = 0; i < pieces->count; i++)
+		(void)buffer_append(&whole, pieces->spans[i]);
+	content_store(t, buffer_span(&whole));
+	buffer_reset(&whole);
+}
+
+static const struct span header_cr = SPAN_LITERAL("\r");
+
+/* The CR that was held because it might be the empty line's, if one was. */
+static struct span
+held_cr_take(struct transaction *t)
+{
+	static const struct span nothing;
+	bool holds = t->holds_cr;
+
+	t->holds_cr = false;
+	return holds ? header_cr : nothing;
+}
+
+/* More of the header. A CR at its end may belong to the empty line and is held. */
+static void
+header_store(struct transaction *t, struct span bytes)
+{
+	struct pieces pieces = { .count = 0 };
+
+	piece_add(&pieces, held_cr_take(t));
+	if (bytes.len > 0 && bytes.ptr[bytes.len - 1] == '\r') {
+		t->holds_cr = true;
+		bytes.len--;
+	}
+	piece_add(&pieces, bytes);
+	if (pieces.count > 0) {
+		struct span last = pieces.spans[pieces.count - 1];
+
+		t->header_ends_line = last.ptr[last.len - 1] == '\n';
+	}
+	pieces_store(t, &pieces);
+}
+
+/* The header ends in the octets-th of these bytes: what it lacks goes before the empty line. */
+static void
+header_end_store(struct transaction *t, struct span bytes, size_t octets)
+{
+	struct pieces pieces = { .count = 0 };
+	size_t line = octets;
+
+	if (line > 0 && bytes.ptr[line - 1] == '\n')
+		line--;
+	if (line > 0 && bytes.ptr[line - 1] == '\r')
+		line--;
+	if (octets > 1 || bytes.ptr[0] != '\n') /* the CR held is not the empty line's */
+		piece_add(&pieces, held_cr_take(t));
+	if (t->header.counts[HEADER_MESSAGE_ID] > 0 && t->header.counts[HEADER_DATE] > 0) {
+		piece_add(&pieces, held_cr_take(t));
+		piece_add(&pieces, bytes);
+	} else {
+		piece_add(&pieces, span_first(bytes, line));
+		piece_add(&pieces, header_lack(t));
+		piece_add(&pieces, held_cr_take(t));
+		piece_add(&pieces, span_skip(bytes, line));
+	}
+	pieces_store(t, &pieces);
+}
+
+/* It is over and goes to the disk: no need to wait for the spool any more. */
+void
+content_complete_header(struct transaction *t)
+{
+	if (!t->has_content || !t->wants_header || t->draft == NULL)
+		return;
+
+	bool breaks_line = t->header.octets > 0 && !t->header_ends_line;
+	struct span rest[] = { held_cr_take(t), breaks_line ? span_of("\r\n") : span_of(NULL),
+			       header_lack(t) };
+	struct buffer whole;
+
+	buffer_init(&whole, 2 * DETAIL_MAX);
+	for (size_t i = 0; i < ARRAY_LEN(rest); i++)
+		(void)buffer_append(&whole, rest[i]);
+	if (whole.len > 0)
+		(void)spool_draft_append(t->draft, buffer_span(&whole), content_resume,
+					 t->session);
+	buffer_reset(&whole);
+}
+
 static void
 content_add(struct transaction *t, struct span bytes)
 {
-	if (t->wants_header)
+	bool is_header = t->wants_header;
+	size_t before = t->header.octets;
+
+	if (is_header)
 		t->wants_header = header_block_add(&t->header, bytes);
 	if (t->is_too_big)
 		return;
@@ -70,7 +220,12 @@ content_add(struct transaction *t, struct span bytes)
 		content_drop(t);
 		return;
 	}
-	content_store(t, bytes);
+	if (!is_header)
+		content_store(t, bytes);
+	else if (t->wants_header)
+		header_store(t, bytes);
+	else
+		header_end_store(t, bytes, t->header.octets - before);
 }
 
 /* Our Received field; it names a recipient only when there is no other (RFC 5321 s.7.6). */
@@ -229,6 +384,17 @@ header_is_too_big(const struct transaction *t)
 		t->header.octets > t->session->settings->header_octets_max);
 }
 
+/* The recipient that it was delivered to before; NULL: none. */
+static const struct recipient *
+delivered_find(const struct transaction *t)
+{
+	for (uint32_t i = 0; i < t->recipient_count; i++) {
+		if (header_block_was_delivered_to(&t->header, t->recipients[i].address.text))
+			return &t->recipients[i];
+	}
+	return NULL;
+}
+
 enum reason
 content_judge(const struct transaction *t, struct buffer *detail)
 {
@@ -261,6 +427,13 @@ content_judge(const struct transaction *t, struct buffer *detail)
 	if (hops > settings->hops_max || t->header.own_hops > LOCAL_HOPS_MAX) {
 		(void)buffer_printf(detail, "%u Received fields, %u of them ours", hops,
 				    t->header.own_hops);
+		return REASON_MESSAGE_LOOP;
+	}
+	const struct recipient *delivered = delivered_find(t);
+
+	if (delivered != NULL) {
+		(void)buffer_printf(detail, "Delivered-To: " SPAN_FMT,
+				    SPAN_ARG(delivered->address.text));
 		return REASON_MESSAGE_LOOP;
 	}
 	return REASON_NONE;

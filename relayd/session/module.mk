@@ -23,9 +23,11 @@ relayd_libsession_a_SOURCES = \
 	%D%/session.c \
 	%D%/session.h \
 	%D%/session_private.h \
+	%D%/session_quota.c \
 	%D%/session_record.c \
 	%D%/session_server.c \
 	%D%/session_tls.c \
+	%D%/shared_quota.c %D%/shared_quota.h \
 	%D%/transaction.c
 
 EXTRA_DIST += docs/smtp.md

@@ -115,6 +115,7 @@ static void
 passage_abandoned(struct transaction *t, const struct passage_recipient *recipients)
 {
 	static const struct span nothing;
+	bool is_taken = false;
 
 	for (uint32_t i = 0; i < t->recipient_count; i++) {
 		struct verdict verdict = t->recipients[i].verdict;
@@ -126,8 +127,11 @@ passage_abandoned(struct transaction *t, const struct passage_recipient *recipie
 			verdict.kind = VERDICT_DEFERRED;
 			verdict.reason = REASON_SESSION_ABANDONED;
 		}
+		is_taken = is_taken || recipients[i].result == PASSAGE_TAKEN;
 		transaction_record(t, i, &verdict, nothing, client_left);
 	}
+	if (is_taken)
+		transaction_quota_keep(t);
 	transaction_free(t); /* drops the passage */
 }
 

@@ -270,7 +270,7 @@ session_timer_expired(struct loop_timer *timer)
 		session_bid_farewell(session);
 		return;
 	}
-	if ((session->waits & (WAIT_COMMIT | WAIT_SPOOL | WAIT_AUTH)) != 0)
+	if ((session->waits & (WAIT_COMMIT | WAIT_SPOOL | WAIT_AUTH | WAIT_QUOTA)) != 0)
 		session->alive_ms = now; /* it is we who are slow */
 	if ((session->waits & WAIT_COMMIT) != 0) {
 		loop_timer_set(session->server->environment.loop, &session->timer, 1000);

@@ -24,6 +24,8 @@ struct auth_failures;
 struct auth_pool;
 struct session_server;
 struct connection_limits; /* session/connection_limits.h */
+struct quota;		  /* policy/quota.h */
+struct shared_quota;	  /* session/shared_quota.h */
 struct nat_sketch;	  /* session/nat_sketch.h */
 
 enum bare_newline {
@@ -46,6 +48,7 @@ struct session_settings {
 	uint32_t connections_per_source_max; /* 0: no limit */
 	uint32_t protocol_errors_max;	      /* 0: no limit */
 	uint32_t hops_max;		      /* Received fields */
+	uint32_t message_rate_max; /* messages a minute that one address begins; 0: no limit */
 	int64_t tarpit_ms;
 	int64_t inactivity_ms;
 	int64_t connection_ms;
@@ -123,7 +126,10 @@ struct session_environment {
 	const struct tls_server *tls;		   /* NULL: no connector has TLS */
 	struct session_figures *figures;	   /* as many */
 	struct connection_limits *limits;	   /* shared by all workers; NULL: none */
-	unsigned slot;				   /* this worker's, in limits */
+	unsigned slot;				   /* this worker's, in limits and quota */
+	struct quota *quota;	     /* shared by all workers; NULL: limits cannot be counted */
+	struct shared_quota *shared; /* counts for several gateways; NULL: none */
+	bool is_quota_closed;	     /* while that is away, limits defer */
 	struct nat_sketch *nat;			   /* this worker's; NULL: none */
 	_Atomic uint64_t *session_serial;	   /* shared by all workers; base/id.h */
 	struct auth_pool *auth;			   /* NULL: nobody can log in */

@@ -60,6 +60,34 @@ enum session_wait {
 	WAIT_STARTTLS = 16,  /* our 220 leaves, then the handshake begins */
 	WAIT_HANDSHAKE = 32, /* it is under way; the stream reads, we do not */
 	WAIT_AUTH = 64,	     /* an auth helper thinks */
+	WAIT_QUOTA = 128,    /* the shared store is asked whether a limit holds one more */
+};
+
+#define QUOTA_DENIALS_MAX 16 /* grants that may deny one attempt before no more are tried */
+
+enum quota_answer {
+	QUOTA_GRANTED,
+	QUOTA_DENIED,
+	QUOTA_PENDING, /* transaction_quota_answered will be called */
+};
+
+/* A grant that could not take an attempt. */
+struct quota_denial {
+	size_t grant;
+	size_t limit; /* of the grant's, the first that was used up */
+	enum reason reason;
+	uint64_t wanted;
+	int64_t frees_ms; /* 0: not known */
+};
+
+/* What a transaction has of its grants' limits; session_quota.c. */
+struct transaction_quota {
+	struct quota_hold *holds;
+	struct quota_denial denials[QUOTA_DENIALS_MAX]; /* in the attempt that is decided */
+	unsigned denial_count;
+	unsigned session_holds_before;
+	struct quota_ask *pending;
+	enum quota_answer answer; /* of what was pending */
 };
 
 /* Who a session has logged in as. */
@@ -77,6 +105,7 @@ struct recipient {
 	uint32_t notify;
 	uint32_t number; /* of the attempt within the transaction, from 1 */
 	struct verdict verdict;
+	size_t counted; /* the grant whose limits it was counted under, or NO_GRANT */
 	struct span detail; /* in monitor mode: what it would have been refused for */
 };
 
@@ -99,6 +128,12 @@ struct transaction {
 	uint32_t recipient_room;
 	uint32_t attempts; /* recipients that were decided, accepted or not */
 
+	struct transaction_quota quota;
+	struct rcpt_argument asked; /* the recipient whose limits are asked for; copied */
+	uint32_t asked_number;	    /* 0: there is none */
+	struct verdict asked_verdict;
+	uint32_t judged;	    /* recipients that the end of the data was decided for */
+
 	/* the content, once DATA or BDAT was accepted */
 	struct spool_draft *draft;
 	union {
@@ -106,8 +141,14 @@ struct transaction {
 		struct bdat_stream chunks;
 	} content;
 	struct header_block header;
+	enum header_from_result authors_result;
+	const struct address *authors; /* From, and Sender and Resent-From */
+	size_t author_count;
 	struct span header_from; /* for the record: the address, or the field as it is */
 	struct span message_id;
+	struct span given_message_id; /* by us, because it had none */
+	bool holds_cr;		      /* the last octet of the header so far, not stored yet */
+	bool header_ends_line;	      /* the last octet stored was LF */
 	bool has_content;
 	bool is_chunked;
 	bool is_too_big;	/* more than the connector takes; the rest is dropped */
@@ -150,6 +191,8 @@ struct session {
 	int64_t alive_ms; /* when the client last did what it is here for */
 	uint64_t progress_octets; /* of the message, since then */
 	uint64_t chunk_left;
+	struct session_hold *quota_holds; /* grants whose sessions it is counted with */
+	unsigned quota_hold_count;
 	const struct tls_facts *tls; /* of the handshake, in tls_arena; NULL: in clear */
 	struct arena tls_arena;
 	char *held; /* a negative reply that waits in the tarpit */
@@ -178,6 +221,7 @@ struct session {
 struct connector_texts {
 	struct span hello[2];  /* the reply to EHLO: in clear, and under TLS */
 	struct span own_token; /* what our own Received fields hold */
+	struct span rate_owner; /* whose message-rate-limit is counted */
 };
 
 /* TLS handshakes that failed lately. */
@@ -397,6 +441,9 @@ bool command_xclient(struct session *session, struct span argument);
 struct transaction *transaction_begin(struct session *session,
 				      const struct mail_argument *mail);
 
+/* What is known of the session and its transaction from MAIL on. */
+struct facts transaction_facts(struct transaction *transaction);
+
 /*
  * Decide an attempt by what is known now. When it is refused or deferred: record it, answer,
  * true. Without a recipient (NULL) only what need not wait for one is answered. Else *verdict
@@ -406,13 +453,19 @@ bool attempt_is_refused(struct transaction *transaction, uint32_t number,
 			const struct address *recipient, enum stage upto,
 			struct verdict *verdict);
 
+/*
+ * Decide a recipient with what the limits hold, and keep it if it is accepted; recorded and
+ * answered here, maybe later. True: accepted now.
+ */
+bool transaction_offer(struct transaction *transaction, const struct rcpt_argument *rcpt,
+		       uint32_t number);
+
+/* The shared store has answered, and transaction->quota.answer says what. */
+void transaction_quota_answered(struct transaction *transaction);
+
 /* Record and answer an attempt that ends for a reason of our own. recipient may be empty. */
 void attempt_refuse_for(struct transaction *transaction, uint32_t number,
 			struct span recipient, enum reason reason, struct span detail);
-
-/* Keep an accepted recipient. */
-void transaction_add(struct transaction *transaction, const struct rcpt_argument *rcpt,
-		     uint32_t number, const struct verdict *verdict);
 
 /* Its content is complete: judge it, and make it durable if it passes. */
 void transaction_complete(struct transaction *transaction);
@@ -448,6 +501,36 @@ void transaction_free(struct transaction *transaction);
 /* The envelope is made. False: it is to be stored. */
 bool transaction_pass_on(struct transaction *transaction);
 
+/* --- session_quota.c: the limits of grants --- */
+
+/* struct facts' has_quota: everybody who was not denied since transaction_quota_begin. */
+void transaction_quota_begin(struct transaction *transaction);
+bool transaction_has_quota(void *transaction, size_t grant, enum reason *which);
+
+/*
+ * Take what is still needed to accept a message of so many octets under the grant, for one more
+ * recipient or for one that is counted already. QUOTA_DENIED: nothing was taken.
+ */
+enum quota_answer transaction_quota_take(struct transaction *transaction, size_t grant,
+					 uint64_t octets, bool is_new_recipient);
+
+/* Every recipient is decided, and the message has so many octets: give back what is too much. */
+void transaction_quota_settle(struct transaction *transaction, uint64_t octets);
+
+/* The message was accepted: what was taken stays so. Or it was not: give it back. */
+void transaction_quota_keep(struct transaction *transaction);
+void transaction_quota_give_back(struct transaction *transaction);
+
+/* Which limit denied, and when it frees; false: none did. Appended. */
+bool transaction_quota_describe(struct transaction *transaction,
+				const struct verdict *verdict, struct buffer *out);
+
+/* May this client begin one more message now (message-rate-limit)? Counts it if so. */
+bool session_may_begin(struct session *session, struct buffer *detail);
+
+/* The client leaves: it is no session of anybody's any more. */
+void session_quota_end(struct session *session);
+
 /* --- content.c: the octets of a message --- */
 
 /* Open the draft and put our Received field in front. */
@@ -465,6 +548,9 @@ void content_take_chunk(struct session *session, struct span *in);
 
 /* Octets of the message so far, without our Received field; 0: none. */
 uint64_t content_octets(const struct transaction *transaction);
+
+/* The message is over: if that was still the header, add what it lacks. */
+void content_complete_header(struct transaction *transaction);
 
 /* What is wrong with the complete content, explained in detail; REASON_NONE: nothing. */
 enum reason content_judge(const struct transaction *transaction, struct buffer *detail);

@@ -103,6 +103,16 @@ own_token_make(struct session_server *server, const struct session_settings *set
 	return arena_copy(&server->arena, buffer_span(&server->scratch));
 }
 
+/* No grant can have a name with a space. */
+static struct span
+rate_owner_make(struct session_server *server, const struct session_settings *settings)
+{
+	buffer_clear(&server->scratch);
+	(void)buffer_append_text(&server->scratch, "connector ");
+	(void)buffer_append(&server->scratch, settings->name);
+	return arena_copy(&server->arena, buffer_span(&server->scratch));
+}
+
 struct session_server *
 session_server_new(const struct session_environment *environment)
 {
@@ -125,6 +135,7 @@ session_server_new(const struct session_environment *environment)
 		server->texts[i].hello[false] = hello_make(server, settings, false);
 		server->texts[i].hello[true] = hello_make(server, settings, true);
 		server->texts[i].own_token = own_token_make(server, settings);
+		server->texts[i].rate_owner = rate_owner_make(server, settings);
 	}
 	server->hook.run = server_turn_ends;
 	loop_hook_add(environment->loop, &server->hook);
@@ -240,6 +251,7 @@ session_uncount(struct session *session)
 {
 	const struct session_environment *environment = &session->server->environment;
 
+	session_quota_end(session);
 	if (!session->is_counted)
 		return;
 	session->is_counted = false;

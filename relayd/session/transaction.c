@@ -57,9 +57,8 @@ transaction_begin(struct session *session, const struct mail_argument *mail)
 	return t;
 }
 
-/* What is known of the session and its transaction from MAIL on. */
-static struct facts
-transaction_facts(const struct transaction *t)
+struct facts
+transaction_facts(struct transaction *t)
 {
 	const struct tls_facts *tls = session_tls(t->session);
 
@@ -72,6 +71,8 @@ transaction_facts(const struct transaction *t)
 		.certificate_count = tls == NULL ? 0 : tls->identity_count,
 		.now_wall_ms = loop_wall_ms(t->server->environment.loop),
 		.sender = &t->sender,
+		.has_quota = transaction_has_quota,
+		.quota_context = t,
 	};
 }
 
@@ -86,7 +87,8 @@ transaction_attempt_id(const struct transaction *t, uint32_t number, char out[ID
 		(void)snprintf(out + len, ID_SIZE - len, ".%u", number);
 }
 
-void
+/* Keep an accepted recipient. */
+static void
 transaction_add(struct transaction *t, const struct rcpt_argument *rcpt, uint32_t number,
 		const struct verdict *verdict)
 {
@@ -105,6 +107,7 @@ transaction_add(struct transaction *t, const struct rcpt_argument *rcpt, uint32_
 		.notify = rcpt->notify,
 		.number = number,
 		.verdict = *verdict,
+		.counted = verdict->kind == VERDICT_RELAYED ? verdict->grant : NO_GRANT,
 	};
 }
 
@@ -128,6 +131,8 @@ transaction_free(struct transaction *t)
 	struct session *session = t->session;
 
 	passage_forget(t);
+	if (t->server != NULL)
+		transaction_quota_give_back(t);
 	content_reset(t);
 	arena_reset(&t->arena);
 	free(t);
@@ -140,12 +145,14 @@ transaction_free(struct transaction *t)
 
 /* The condition that failed, in words; lives in the server's detail buffer. */
 static struct span
-verdict_describe(const struct transaction *t, const struct facts *facts,
+verdict_describe(struct transaction *t, const struct facts *facts,
 		 const struct verdict *verdict)
 {
 	struct buffer *detail = &t->server->detail;
 
 	buffer_clear(detail);
+	if (transaction_quota_describe(t, verdict, detail))
+		return buffer_span(detail);
 	policy_describe(t->server->environment.policy, facts, verdict->stage, verdict->reason,
 			verdict->grant, detail);
 	return buffer_span(detail);
@@ -265,6 +272,89 @@ attempt_is_refused(struct transaction *t, uint32_t number, const struct address 
 	return true;
 }
 
+/* What the limits are asked for at RCPT: 1 tells whether there is anything left at all. */
+static uint64_t
+octets_expected(const struct transaction *t)
+{
+	return t->declared_octets > 0 ? t->declared_octets : 1;
+}
+
+/* The shared store is asked: keep the recipient until it answers. */
+static void
+transaction_wait_offer(struct transaction *t, const struct rcpt_argument *rcpt, uint32_t number)
+{
+	if (t->asked_number == 0) {
+		t->asked = (struct rcpt_argument){
+			.forward_path = address_copy(&t->arena, &rcpt->forward_path),
+			.notify = rcpt->notify,
+			.orcpt = text_copy(&t->arena, rcpt->orcpt),
+		};
+		t->asked_number = number;
+	}
+	session_wait(t->session, WAIT_QUOTA);
+}
+
+/* As long as a grant is named and then denies, the policy may name another. */
+static bool
+transaction_offer_again(struct transaction *t, const struct rcpt_argument *rcpt,
+			uint32_t number)
+{
+	struct facts facts = transaction_facts(t);
+	struct verdict verdict;
+	enum quota_answer answer;
+
+	facts.recipient = &rcpt->forward_path;
+	do {
+		verdict = policy_decide_by_quota(t->server->environment.policy, &facts,
+						 STAGE_RECIPIENT);
+		if (verdict.kind == VERDICT_REFUSED || verdict.kind == VERDICT_DEFERRED) {
+			t->asked_number = 0;
+			attempt_refuse(t, number, rcpt->forward_path.text, &verdict,
+				       verdict_describe(t, &facts, &verdict));
+			return false;
+		}
+		answer = verdict.kind == VERDICT_WOULD_REFUSE ?
+			     QUOTA_GRANTED :
+			     transaction_quota_take(t, verdict.grant, octets_expected(t), true);
+	} while (answer == QUOTA_DENIED);
+	if (answer == QUOTA_PENDING) {
+		t->asked_verdict = verdict;
+		transaction_wait_offer(t, rcpt, number);
+		return false;
+	}
+	t->asked_number = 0;
+	transaction_add(t, rcpt, number, &verdict);
+	session_say(t->session, REPLY_RECIPIENT_OK);
+	return true;
+}
+
+bool
+transaction_offer(struct transaction *t, const struct rcpt_argument *rcpt, uint32_t number)
+{
+	transaction_quota_begin(t);
+	return transaction_offer_again(t, rcpt, number);
+}
+
+/* The answer for the recipient of RCPT. */
+static void
+transaction_offer_answered(struct transaction *t)
+{
+	struct session *session = t->session;
+	const struct rcpt_argument rcpt = t->asked;
+	uint32_t number = t->asked_number;
+	bool is_accepted = t->quota.answer == QUOTA_GRANTED;
+
+	if (is_accepted) {
+		t->asked_number = 0;
+		transaction_add(t, &rcpt, number, &t->asked_verdict);
+		session_say(session, REPLY_RECIPIENT_OK);
+	} else {
+		is_accepted = transaction_offer_again(t, &rcpt, number);
+	}
+	if (is_accepted)
+		session->state = STATE_RCPT;
+}
+
 void
 attempt_refuse_for(struct transaction *t, uint32_t number, struct span recipient,
 		   enum reason reason, struct span detail)
@@ -303,7 +393,7 @@ header_field_read(struct transaction *t, enum header_field field, struct address
  * there, because whoever is named in any of them is who the reader will believe it is from.
  */
 static void
-header_facts_add(struct transaction *t, struct facts *facts)
+authors_read(struct transaction *t)
 {
 	static const enum header_field fields[] = { HEADER_FROM, HEADER_SENDER,
 						    HEADER_RESENT_FROM };
@@ -316,18 +406,18 @@ header_facts_add(struct transaction *t, struct facts *facts)
 
 		if (result != HEADER_FROM_READ &&
 		    (i == 0 || result != HEADER_FROM_MISSING) &&
-		    facts->header_from_result == HEADER_FROM_READ)
-			facts->header_from_result = result;
+		    t->authors_result == HEADER_FROM_READ)
+			t->authors_result = result;
 		count += lists[i].count;
 	}
 	if (lists[0].count > 0)
 		t->header_from = lists[0].items[0].text;
-	facts->header_from = lists[0].items;
-	facts->header_from_count = count;
+	t->authors = lists[0].items;
+	t->author_count = count;
 	if (count == lists[0].count)
 		return;
 	all = arena_new_array(&t->arena, count, sizeof(*all));
-	facts->header_from = all;
+	t->authors = all;
 	for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
 		if (lists[i].count > 0)
 			memcpy(all, lists[i].items, lists[i].count * sizeof(*all));
@@ -335,33 +425,83 @@ header_facts_add(struct transaction *t, struct facts *facts)
 	}
 }
 
+/* Take what the recipient still needs of the limits, now that the whole message is there. */
+static enum quota_answer
+recipient_count_now(struct transaction *t, struct recipient *recipient)
+{
+	size_t grant = recipient->verdict.grant;
+	enum quota_answer answer = transaction_quota_take(t, grant, content_octets(t),
+							  recipient->counted != grant);
+
+	if (answer == QUOTA_GRANTED)
+		recipient->counted = grant;
+	return answer;
+}
+
+static void transaction_commit(struct transaction *t);
+
 /*
  * Decide every recipient again with all that is known now. A message cannot be taken for some
- * of them and refused for others, so one refusal is all recipients'.
+ * of them and refused for others, so one refusal is all recipients'. May have to wait for the
+ * shared store, and then goes on where it was.
  */
-static bool
-transaction_is_permitted(struct transaction *t)
+static void
+transaction_judge(struct transaction *t)
 {
 	const struct policy *policy = t->server->environment.policy;
 	struct facts facts = transaction_facts(t);
 
-	header_facts_add(t, &facts);
-	for (uint32_t i = 0; i < t->recipient_count; i++) {
-		struct recipient *recipient = &t->recipients[i];
+	facts.header_from_result = t->authors_result;
+	facts.header_from = t->authors;
+	facts.header_from_count = t->author_count;
+	while (t->judged < t->recipient_count) {
+		struct recipient *recipient = &t->recipients[t->judged];
 
 		facts.recipient = &recipient->address;
 		recipient->verdict = policy_decide(policy, &facts, STAGE_QUOTA);
-		if (recipient->verdict.kind == VERDICT_RELAYED)
+		if (recipient->verdict.kind == VERDICT_RELAYED) {
+			enum quota_answer answer = recipient_count_now(t, recipient);
+
+			if (answer == QUOTA_PENDING) {
+				session_wait(t->session, WAIT_QUOTA);
+				return;
+			}
+			t->judged += answer == QUOTA_GRANTED;
 			continue;
+		}
 		struct span detail = verdict_describe(t, &facts, &recipient->verdict);
 
 		if (recipient->verdict.kind != VERDICT_WOULD_REFUSE) {
 			transaction_refuse_by(t, recipient->verdict, detail);
-			return false;
+			return;
 		}
 		recipient->detail = arena_copy(&t->arena, detail);
+		t->judged++;
 	}
-	return true;
+	transaction_quota_settle(t, content_octets(t));
+	transaction_commit(t);
+}
+
+void
+transaction_quota_answered(struct transaction *t)
+{
+	struct session *session = t->session;
+
+	session_note_life(session);
+	session_go_on(session, WAIT_QUOTA);
+	if (t->asked_number > 0) {
+		transaction_offer_answered(t);
+	} else {
+		struct recipient *recipient = &t->recipients[t->judged];
+
+		if (t->quota.answer == QUOTA_GRANTED) {
+			recipient->counted = recipient->verdict.grant;
+			t->judged++;
+		}
+		transaction_judge(t);
+	}
+	if (session->server->drains_at_once)
+		session_drain(session);
 }
 
 /* --- making it durable --- */
@@ -443,6 +583,7 @@ transaction_succeed(struct transaction *t, struct span reply)
 				 session->is_ending ? gone : recipient->detail);
 	}
 	session_send(session, reply);
+	transaction_quota_keep(t);
 	session->useless = 0;
 	atomic_fetch_add_explicit(&session->figures->messages, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&session->figures->octets, t->envelope.size_octets,
@@ -539,6 +680,14 @@ transaction_commit(struct transaction *t)
 		transaction_store(t);
 }
 
+static void
+transaction_begin_judging(struct transaction *t)
+{
+	authors_read(t);
+	transaction_quota_begin(t);
+	transaction_judge(t);
+}
+
 void
 transaction_complete(struct transaction *t)
 {
@@ -546,9 +695,12 @@ transaction_complete(struct transaction *t)
 	static const struct span no_detail;
 	enum reason reason;
 
+	content_complete_header(t);
 	header_block_end(&t->header);
 	t->header_from = header_block_value(&t->header, HEADER_FROM);
-	t->message_id = header_block_value(&t->header, HEADER_MESSAGE_ID);
+	t->message_id = t->given_message_id.len > 0
+			    ? t->given_message_id
+			    : header_block_value(&t->header, HEADER_MESSAGE_ID);
 	session_note_life(t->session);
 	if (audit_is_broken(server->environment.audit)) {
 		transaction_refuse(t, REASON_AUDIT_TROUBLE, no_detail);
@@ -558,8 +710,8 @@ transaction_complete(struct transaction *t)
 	reason = content_judge(t, &server->detail);
 	if (reason != REASON_NONE)
 		transaction_refuse(t, reason, buffer_span(&server->detail));
-	else if (transaction_is_permitted(t))
-		transaction_commit(t);
+	else
+		transaction_begin_judging(t);
 }
 
 void
@@ -568,6 +720,7 @@ transaction_detach(struct transaction *t)
 	struct session *session = t->session;
 
 	passage_forget(t);
+	transaction_quota_give_back(t);
 	session->transaction = NULL;
 	t->session = NULL;
 	t->server = NULL;

@@ -25,8 +25,10 @@ static const struct field_entry fields[HEADER_FIELD_COUNT] = {
 	[HEADER_REPLY_TO] = { SPAN_LITERAL("Reply-To"), 4096 },
 	[HEADER_MESSAGE_ID] = { SPAN_LITERAL("Message-ID"), 998 },
 	[HEADER_DATE] = { SPAN_LITERAL("Date"), 100 },
+	[HEADER_DELIVERED_TO] = { SPAN_LITERAL("Delivered-To"), 320 },
 };
 
+#define DELIVERED_MAX (8U << 10)
 #define VALUES_MAX (16U << 10) /* octets; no less than all the above together */
 
 void
@@ -34,12 +36,14 @@ header_block_init(struct header_block *block, struct span own_token)
 {
 	*block = (struct header_block){ .own_token = own_token, .state = STATE_LINE };
 	buffer_init(&block->text, VALUES_MAX);
+	buffer_init(&block->delivered_to, DELIVERED_MAX);
 }
 
 void
 header_block_reset(struct header_block *block)
 {
 	buffer_reset(&block->text);
+	buffer_reset(&block->delivered_to);
 	header_block_init(block, (struct span){ NULL, 0 });
 }
 
@@ -97,6 +101,32 @@ value_line_end(struct header_block *b)
 }
 
 static void
+delivered_to_add(struct header_block *b, struct span mailbox)
+{
+	if (b->delivered_to.len + mailbox.len + 1 > DELIVERED_MAX)
+		return;
+	(void)buffer_append_byte(&b->delivered_to, '\n');
+	(void)buffer_append(&b->delivered_to, mailbox);
+}
+
+bool
+header_block_was_delivered_to(const struct header_block *block, struct span mailbox)
+{
+	struct span rest = buffer_span(&block->delivered_to);
+
+	while (rest.len > 0) {
+		rest = span_skip(rest, 1);
+
+		struct span one = span_first(rest, span_find(rest, '\n'));
+
+		if (span_equal_fold(one, mailbox))
+			return true;
+		rest = span_skip(rest, one.len);
+	}
+	return false;
+}
+
+static void
 field_end(struct header_block *b)
 {
 	struct header_value *value;
@@ -109,12 +139,14 @@ field_end(struct header_block *b)
 
 	struct span text = span_trim(header_block_value(b, b->field));
 
-	if (b->field != HEADER_RECEIVED) {
+	if (b->field != HEADER_RECEIVED && b->field != HEADER_DELIVERED_TO) {
 		value->at = text.len == 0 ? 0 : (size_t)(text.ptr - b->text.ptr);
 		value->len = text.len;
 		return;
 	}
-	if (span_has_fold(text, b->own_token))
+	if (b->field == HEADER_DELIVERED_TO)
+		delivered_to_add(b, text);
+	else if (span_has_fold(text, b->own_token))
 		b->own_hops++;
 	b->text.len = value->at;
 	*value = (struct header_value){ .len = 0 };
@@ -141,7 +173,8 @@ field_begin(struct header_block *b)
 	b->has_field = true;
 	if (b->field == HEADER_OTHER)
 		return;
-	b->is_kept = b->counts[b->field]++ == 0 || b->field == HEADER_RECEIVED;
+	b->is_kept = b->counts[b->field]++ == 0 || b->field == HEADER_RECEIVED ||
+		     b->field == HEADER_DELIVERED_TO;
 	if (b->is_kept)
 		b->values[b->field] = (struct header_value){ .at = b->text.len };
 }

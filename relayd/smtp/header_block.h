@@ -21,6 +21,7 @@ enum header_field {
 	HEADER_REPLY_TO,
 	HEADER_MESSAGE_ID,
 	HEADER_DATE,
+	HEADER_DELIVERED_TO, /* all of them, see header_block_was_delivered_to */
 	HEADER_FIELD_COUNT,
 	HEADER_OTHER = HEADER_FIELD_COUNT,
 };
@@ -55,6 +56,7 @@ struct header_block {
 	char name[HEADER_NAME_ROOM];
 	struct header_value values[HEADER_FIELD_COUNT];
 	struct buffer text; /* the values */
+	struct buffer delivered_to; /* the values of that field, each behind a newline */
 };
 
 /*
@@ -74,6 +76,12 @@ void header_block_end(struct header_block *block);
 
 /* The kept value; empty when there is none. Lives until the reset. */
 struct span header_block_value(const struct header_block *block, enum header_field field);
+
+/*
+ * Does a Delivered-To field name this mailbox, in any case? Then it was there already. Only
+ * the first 8 KiB of such fields are known.
+ */
+bool header_block_was_delivered_to(const struct header_block *block, struct span mailbox);
 
 struct address_list {
 	struct address *items; /* the arena's, and so is the text they borrow */

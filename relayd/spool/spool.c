@@ -379,6 +379,12 @@ spool_is_idle(const struct spool *spool)
 	return spool->waiting == 0 && spool->loads == 0 && !spool->is_adopting;
 }
 
+bool
+spool_is_loading(const struct spool *spool)
+{
+	return spool->loads > 0;
+}
+
 /* Space. */
 
 bool

@@ -17,6 +17,7 @@
 #ifndef RELAYD_SPOOL_SPOOL_H
 #define RELAYD_SPOOL_SPOOL_H
 
+#include "base/buffer.h"
 #include "base/fault.h"
 #include "base/log.h"
 #include "net/loop.h"
@@ -90,6 +91,9 @@ void spool_adopt(struct spool *spool);
 
 /* Does nobody wait for a callback from the spool (or for messages of an adopted shard)? */
 bool spool_is_idle(const struct spool *spool);
+
+/* Are shards still being read: has found not been called for all that is there yet? */
+bool spool_is_loading(const struct spool *spool);
 
 /* Would a draft of so many octets be taken now? False: answer 452 4.3.1. */
 bool spool_has_room(const struct spool *spool, uint64_t octets);
@@ -200,7 +204,14 @@ struct spool_glance {
 	struct span envelope;
 	struct span state;
 	const char *shard;
+	struct span body; /* of it, what lies beside the envelope: all, or nothing */
+	uint64_t file;	  /* that has the body instead; private */
+	int shard_fd;	  /* private */
 };
+
+/* While it is seen: append up to so many octets of its body; false and *fault on failure. */
+bool spool_glance_body(const struct spool_glance *glance, size_t octets, struct buffer *out,
+		       struct fault *fault);
 bool spool_walk(const char *directory, bool (*seen)(void *context, const struct spool_glance *),
 		void *context, struct fault *fault);
 

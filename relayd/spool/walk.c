@@ -19,6 +19,7 @@
 
 struct walk {
 	int spool_fd;
+	int shard_fd;
 	const char *shard;
 	bool (*seen)(void *context, const struct spool_glance *glance);
 	void *context;
@@ -54,7 +55,12 @@ record_glanced(void *context, uint64_t offset, const struct spool_record *record
 		.state = { p + record_state_at(), record->state_octets },
 		.envelope = { p + record_envelope_at(record), record->envelope_octets },
 		.shard = walk->shard,
+		.file = record->flags & RECORD_IS_EXTERNAL ? record->file : 0,
+		.shard_fd = walk->shard_fd,
 	};
+
+	if (glance.file == 0)
+		glance.body = (struct span){ p + record_body_at(record), record->body_octets };
 
 	if (record->mark == RECORD_REMOVED || record->mark == RECORD_MOVED ||
 	    record->state_octets > SPOOL_STATE_MAX)
@@ -111,6 +117,7 @@ shard_glance(struct walk *walk, uint64_t number)
 	if (fd == -1)
 		return;
 	walk->shard = name;
+	walk->shard_fd = fd;
 	if (directory_numbers(fd, FILE_SEGMENT, &segments, &fault)) {
 		for (size_t i = 0; i < segments.count && !walk->is_over; i++)
 			segment_glance(walk, fd, segments.numbers[i]);
@@ -118,6 +125,35 @@ shard_glance(struct walk *walk, uint64_t number)
 	}
 	walk->shard = NULL;
 	(void)close(fd);
+}
+
+bool
+spool_glance_body(const struct spool_glance *glance, size_t octets, struct buffer *out,
+		  struct fault *fault)
+{
+	char name[SHARD_NAME_SIZE], path[SHARD_NAME_SIZE + sizeof("large/")];
+
+	if (octets > glance->info->body_octets)
+		octets = (size_t)glance->info->body_octets;
+	if (glance->file == 0)
+		return buffer_append(out, span_first(glance->body, octets)) ||
+		       fault_say(fault, "a message is too long");
+	large_name(name, glance->file);
+	(void)snprintf(path, sizeof(path), "large/%s", name);
+
+	int fd = openat(glance->shard_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
+
+	if (fd == -1)
+		return fault_setf(fault, "open %s/%s", glance->shard, path);
+
+	char *place = buffer_reserve(out, octets);
+	ssize_t n = place == NULL ? -1 : disk_read(&spool_disk_real, fd, place, octets, 0);
+
+	(void)close(fd);
+	if (n < 0)
+		return fault_setf(fault, "read %s/%s", glance->shard, path);
+	buffer_claim(out, (size_t)n);
+	return true;
 }
 
 bool

@@ -146,12 +146,12 @@ START_TEST(each_try_to_deliver_is_recorded)
 	    "\"delivered\",\"reply\":\"250 2.0.0 Ok: queued as X1\",\"queued_ms\":400,\"tries\":1}\n"
 	    "{\"time\":\"2026-11-22T19:20:03.523Z\",\"event\":\"delivery\",\"id\":\"7F3K2M9Q\","
 	    "\"route\":\"smarthost\",\"next_hop\":\"mx1.example.com:25\",\"tls\":{\"version\":"
-	    "\"TLSv1.2\"},\"from\":\"\",\"to\":\"ap@partner.example\",\"result\":\"deferred\","
+	    "\"TLSv1.2\",\"verified\":false},\"from\":\"\",\"to\":\"ap@partner.example\",\"result\":\"deferred\","
 	    "\"reply\":\"connection refused\",\"queued_ms\":400,\"tries\":2,\"next\":"
 	    "\"2026-11-22T19:21:03.523Z\"}\n"
 	    "{\"time\":\"2026-11-22T19:20:03.523Z\",\"event\":\"expire\",\"id\":\"7F3K2M9Q\","
 	    "\"route\":\"smarthost\",\"next_hop\":\"mx1.example.com:25\",\"tls\":{\"version\":"
-	    "\"TLSv1.2\"},\"from\":\"\",\"to\":\"ap@partner.example\",\"result\":\"failed\","
+	    "\"TLSv1.2\",\"verified\":false},\"from\":\"\",\"to\":\"ap@partner.example\",\"result\":\"failed\","
 	    "\"reply\":\"connection refused\",\"queued_ms\":400,\"tries\":2}\n");
 }
 END_TEST

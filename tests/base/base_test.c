@@ -372,6 +372,19 @@ START_TEST(ids_of_neighbours_differ_and_never_repeat)
 	ck_assert(id_is_valid(span_of(attempt)));
 	id_transaction(ids[1], UINT32_MAX, attempt);
 	ck_assert(id_is_valid(span_of(attempt)));
+	for (uint32_t number = 1; number < 1U << 25; number = number * 7 + 3) {
+		char again[ID_SIZE];
+
+		id_transaction(ids[1], number, attempt);
+		id_unpack(id_pack(span_of(attempt)), again);
+		ck_assert_str_eq(again, attempt);
+	}
+	ck_assert_uint_eq(id_pack(span_of("7F3K2M9")), 0); /* a session's */
+	ck_assert_uint_eq(id_pack(span_of("7F3K2M9Q.2")), 0);
+	ck_assert_uint_eq(id_pack(span_of("7F3K2M9QQQQQQ")), 0);
+	ck_assert_uint_eq(id_pack(span_of("7f3k2m9q")), 0);
+	ck_assert_uint_ne(id_pack(span_of("0000000")), id_pack(span_of("00000000")));
+	ck_assert_uint_ne(id_pack(span_of("000000000")), id_pack(span_of("00000000")));
 	ck_assert(!id_is_valid(span_of("7F3K")));
 	ck_assert(!id_is_valid(span_of("7F3K2M9Q.x")));
 	ck_assert(id_is_valid(span_of("7F3K2M9Q.12")));

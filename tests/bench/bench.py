@@ -553,6 +553,124 @@ def tls_company(relay_name, tool, *, seconds, rate):
         workspace.close()
 
 
+OTHER_ROUTE = """
+route "other" {{
+    recipients = {{ "@elsewhere.example" }}
+    next-hops  = {{ "127.0.0.1:{other}" }}
+}}
+"""
+
+
+def took(call):
+    began = time.monotonic()
+    result = call()
+    return time.monotonic() - began, result
+
+
+def new_mail_rate(when, relay, count, sink_port):
+    """Messages a second for a route that is up, whatever waits for others."""
+    taker = fast_sink(sink_port, count)
+    try:
+        harness.wait_until(lambda: port_is_open(sink_port), "the sink")
+        with Measured(relay) as measured:
+            subprocess.run([SOURCE, "-s", "20", "-m", str(count), "-l", str(OCTETS), "-d",
+                            "-t", "user@elsewhere.example", f"127.0.0.1:{relay.port}"],
+                           check=True, capture_output=True, timeout=LIMIT_S)
+            taker.wait(LIMIT_S)
+        return {f"new_mail_{when}": count / measured.seconds,
+                f"new_mail_{when}_cpu_ms": measured.cpu * 1000 / count}
+    finally:
+        if taker.poll() is None:
+            taker.kill()
+            taker.wait()
+
+
+def drain_rate(relay, sink_port, count, go):
+    """Messages a second from the return of the next hop to the last message there."""
+    taker = fast_sink(sink_port, count)
+    try:
+        harness.wait_until(lambda: port_is_open(sink_port), "the sink")
+        with Measured(relay) as measured:
+            go()
+            taker.wait(LIMIT_S)
+        return {"drained_per_second": count / measured.seconds,
+                "drain_cpu_ms": measured.cpu * 1000 / count}
+    finally:
+        if taker.poll() is None:
+            taker.kill()
+            taker.wait()
+
+
+def serves_after(relayd):
+    """Seconds from the start of the daemon to its greeting."""
+    with open(relayd.log_path, "ab") as log:
+        relayd.process = subprocess.Popen(
+            [BUILD / "sbin" / "relayd", "-c", relayd.config_path], stdin=subprocess.DEVNULL,
+            stdout=log, stderr=log, env=relayd.environment)
+
+    def greets():
+        with contextlib.suppress(OSError, EOFError):
+            harness.Client(relayd.port).close()
+            return True
+    return took(lambda: harness.wait_until(greets, "a greeting"))[0]
+
+
+def queue_relayd(count):
+    workspace = harness.Workspace()
+    port, other = harness.free_port(), harness.free_port()
+    try:
+        relayd = harness.Relayd(workspace, next_hop=port, retry='"1h"', extra=OTHER_ROUTE.format(
+            other=other), connector="max-connections = 100000").start()
+        relay = argparse.Namespace(port=relayd.port, root=relayd.process.pid)
+        figures = new_mail_rate("before", relay, count // 5, other)
+        before = pss_kib(relay.root)
+        fast_source(relay.port, 20, count, OCTETS, True)
+        harness.wait_until(lambda: relayd.status()["routes"][1]["waiting"] == count,
+                           "a full queue")
+        figures["octets_a_message"] = (pss_kib(relay.root) - before) * 1024 / count
+        figures.update(new_mail_rate("meanwhile", relay, count // 5, other))
+        figures["list_s"] = took(lambda: relayd.ctl("queue", "list"))[0]
+        figures["status_s"] = took(lambda: relayd.ctl("status"))[0]
+        figures["hold_all_s"] = took(lambda: relayd.ctl("queue", "hold", "--all"))[0]
+        figures["release_by_sender_s"] = took(
+            lambda: relayd.ctl("queue", "release", "--from", "@billing.example.com"))[0]
+        for pid in tree(relay.root):
+            os.kill(pid, signal.SIGKILL)
+        relayd.process.wait()
+        figures["restart_s"] = serves_after(relayd)
+        relay.root = relayd.process.pid
+        figures["whole_queue_known_s"] = took(lambda: harness.wait_until(
+            lambda: relayd.status()["routes"][1]["waiting"] == count, "the queue"))[0]
+        figures.update(drain_rate(relay, port, count, lambda: relayd.ctl("queue", "retry",
+                                                                         "--route", "next")))
+        relayd.stop()
+        return figures
+    finally:
+        workspace.close()
+
+
+def queue_postfix(count):
+    workspace = harness.Workspace()
+    port = harness.free_port()
+    try:
+        relay = PostfixUnderTest(workspace, port)
+        fast_source(relay.port, 20, count, OCTETS, True)
+        deferred = workspace.path / "postfix" / "queue" / "deferred"
+        harness.wait_until(lambda: sum(len(f) for _, _, f in os.walk(deferred)) == count,
+                           "a deferred queue", LIMIT_S)
+        figures = drain_rate(relay, port, count, lambda: subprocess.run(
+            ["postqueue", "-c", relay.etc, "-f"], check=True, capture_output=True, timeout=60))
+        relay.stop()
+        return figures
+    finally:
+        workspace.close()
+
+
+def queue(relay_name, tool, *, count):
+    """What a long queue costs while its next hop is down, and how fast it goes when it returns."""
+    return queue_relayd(count) if relay_name == "relayd" else queue_postfix(count)
+
+
 def raise_files():
     import resource
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -594,6 +712,8 @@ def workloads(quick):
                             mechanism="SCRAM-SHA-256",
                             count={"relayd": 20000 // scale, "postfix": 1000 // scale}),
         "idle": dict(run=idle, relays=("relayd",), tools=("fast",), sessions=10000 // scale),
+        "queue": dict(run=queue, relays=("relayd", "postfix"), tools=("fast",),
+                      count={"relayd": 100000 // scale, "postfix": 5000 // scale}),
         "slow-disk": dict(run=end_to_end, relays=("relayd",), tools=("fast",),
                           count=30000 // scale, keep=True, sessions=200, octets=OCTETS,
                           environment=SLOW_DISK),

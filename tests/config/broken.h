@@ -501,14 +501,72 @@ static const struct broken {
 		"metrics { listen = \"127.0.0.1:9925\" }\n",
 		"relayd.conf:5: section 'metrics': not available in this release "
 		"of relayd; remove it\n" },
-	{ "a section of a later release: shared",
+	{ "a shared section without Redis",
 		HOSTNAME
 		CONNECTOR
 		ROUTE
 		GRANT
-		"shared { redis = \"redis://127.0.0.1\" }\n",
-		"relayd.conf:5: section 'shared': not available in this release of "
-		"relayd; remove it\n" },
+		"shared { when-away = \"closed\" }\n",
+		"relayd.conf:5: shared has no redis; write for example redis = "
+		"\"redis://127.0.0.1:6379/0\"\n" },
+	{ "a Redis that is none",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"shared {\n"
+		"    redis = \"rediss://127.0.0.1\"\n"
+		"    when-away = \"ajar\"\n"
+		"    password-file = \"password\"\n"
+		"}\n",
+		"relayd.conf:6: option 'redis' of shared: 'rediss://127.0.0.1' is not the "
+		"address of a Redis server; write for example "
+		"\"redis://127.0.0.1:6379/0\"\n"
+		"relayd.conf:7: option 'when-away' of shared: 'ajar' is unknown; write "
+		"\"open\" or \"closed\"\n"
+		"relayd.conf:8: option 'password-file' of shared: 'password' is not an "
+		"absolute path; write one that begins with \"/\"\n" },
+	{ "a password in the address of Redis, which is not shown",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"shared { redis = \"redis://:secret@127.0.0.1/0\" }\n",
+		"relayd.conf:5: shared has an '@' in option 'redis'; write only "
+		"\"redis://HOST:PORT/DATABASE\", and the password into a file that "
+		"password-file names\n" },
+	{ "a message rate of nothing",
+		HOSTNAME
+		ROUTE
+		GRANT
+		"connector \"apps\" {\n"
+		"    bindings = { \"127.0.0.1:2525\" }\n"
+		"    message-rate-limit = \"fast\"\n"
+		"}\n",
+		"relayd.conf:6: option 'message-rate-limit' of connector \"apps\": 'fast' is "
+		"not a number; write for example 4 or \"unlimited\"\n" },
+	{ "limits that are none",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    limits = { \"600 messages/hour\", \"600 mails/hour\",\n"
+		"               \"20 sessions/day\",\n"
+		"               \"700 messages/hour\" }\n"
+		"}\n",
+		"relayd.conf:8: option 'limits' of grant \"billing\": '600 mails/hour' is "
+		"not a limit; write for example \"600 messages/hour\", \"5000 "
+		"recipients/day per sender\", \"2GB bytes/day\" or \"20 sessions per "
+		"address\"\n"
+		"relayd.conf:9: option 'limits' of grant \"billing\": '20 sessions/day' is "
+		"not a limit; write for example \"600 messages/hour\", \"5000 "
+		"recipients/day per sender\", \"2GB bytes/day\" or \"20 sessions per "
+		"address\"\n"
+		"relayd.conf:10: option 'limits' of grant \"billing\": '700 messages/hour' "
+		"limits the same as one before it; remove one\n" },
 	{ "go-betweens that are no addresses",
 		HOSTNAME
 		ROUTE
@@ -618,13 +676,40 @@ static const struct broken {
 		ROUTE
 		GRANT
 		"queue {\n"
-		"    warn-after = \"4h\"\n"
-		"    bounce-from = \"a@example.com\"\n"
+		"    warn-after = \"soon\"\n"
+		"    bounce-from = \"the postmaster\"\n"
+		"    undeliverable = \"drop\"\n"
 		"}\n",
-		"relayd.conf:6: option 'warn-after' of queue: not available in "
-		"this release of relayd; remove it\n"
-		"relayd.conf:7: option 'bounce-from' of queue: not available in "
-		"this release of relayd; remove it\n" },
+		"relayd.conf:6: option 'warn-after' of queue: 'soon' is not a duration; "
+		"write for example \"5s\", \"10m\", \"1h\" or \"5d\"\n"
+		"relayd.conf:7: option 'bounce-from' of queue: 'the postmaster' is not an "
+		"address; write for example \"postmaster@example.com\"\n"
+		"relayd.conf:8: option 'undeliverable' of queue: 'drop' is unknown; write "
+		"\"keep\" or \"postmaster\"\n" },
+	{ "senders of a grant that cannot be rewritten so",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    rewrite-sender = \"nobody\"\n"
+		"    bounce-to = \"ops\"\n"
+		"    sender-map = { \"root@localhost\", \"a b = c@example.com\" }\n"
+		"}\n",
+		"relayd.conf:8: option 'rewrite-sender' of grant \"billing\": 'nobody' is "
+		"not an address; write for example \"noreply@example.com\"\n"
+		"relayd.conf:9: option 'bounce-to' of grant \"billing\": 'ops' is not an "
+		"address; write for example \"ops@example.com\"\n"
+		"relayd.conf:10: option 'sender-map' of grant \"billing\": "
+		"'root@localhost' is not an entry of a map; write for example "
+		"\"root@localhost = ops@example.com\" or \"@localhost = "
+		"noreply@example.com\"\n"
+		"relayd.conf:10: option 'sender-map' of grant \"billing\": "
+		"'a b = c@example.com' is not an entry of a map; write for example "
+		"\"root@localhost = ops@example.com\" or \"@localhost = "
+		"noreply@example.com\"\n" },
 	{ "options of the audit of a later release",
 		HOSTNAME
 		CONNECTOR

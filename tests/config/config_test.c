@@ -287,6 +287,7 @@ START_TEST(defaults_are_those_of_the_manual)
 	ck_assert_uint_eq(session->connections_max, 5000);
 	ck_assert_uint_eq(session->connections_per_source_max, 20);
 	ck_assert_uint_eq(session->protocol_errors_max, 5);
+	ck_assert_uint_eq(session->message_rate_max, 0);
 	ck_assert_uint_eq(session->hops_max, 60);
 	ck_assert_int_eq(session->tarpit_ms, 5000);
 	ck_assert_int_eq(session->inactivity_ms, 300000);
@@ -295,6 +296,8 @@ START_TEST(defaults_are_those_of_the_manual)
 
 	ck_assert_int_eq(s->source.grants[0].header_from, HEADER_FROM_ANY);
 	ck_assert_int_eq(s->source.grants[0].expires_ms, 0);
+	ck_assert_uint_eq(s->source.grants[0].limit_count, 0);
+	ck_assert(!s->shared.is_wanted);
 	ck_assert_uint_eq(s->routes[0].next_hop_count, 1);
 	assert_text(s->routes[0].next_hops[0].host, "192.0.2.1");
 	ck_assert_uint_eq(s->routes[0].next_hops[0].port, 25);
@@ -942,17 +945,59 @@ START_TEST(duration_needs_its_unit)
 }
 END_TEST
 
+static const struct {
+	const char *url;
+	const char *host;
+	uint16_t port;
+	uint32_t database;
+} redis_urls[] = {
+	{ "redis://127.0.0.1:6379/0", "127.0.0.1", 6379, 0 },
+	{ "redis://127.0.0.1", "127.0.0.1", 6379, 0 },
+	{ "redis://redis.example.com:7000/15", "redis.example.com", 7000, 15 },
+	{ "REDIS://redis.example.com/", "redis.example.com", 6379, 0 },
+	{ "redis://[2001:db8::1]", "2001:db8::1", 6379, 0 },
+	{ "redis://[2001:db8::1]:25/1", "2001:db8::1", 25, 1 },
+};
+
+START_TEST(redis_is_a_host_a_port_and_a_database)
+{
+	char text[1024];
+
+	(void)snprintf(text, sizeof(text),
+		       HOSTNAME CONNECTOR ROUTE GRANT "shared { redis = \"%s\" }\n",
+		       redis_urls[_i].url);
+	struct settings *s = settings_of(text);
+
+	ck_assert(s->shared.is_wanted);
+	ck_assert(!s->shared.is_closed_when_away);
+	assert_text(s->shared.redis.host, redis_urls[_i].host);
+	ck_assert_uint_eq(s->shared.redis.port, redis_urls[_i].port);
+	ck_assert_uint_eq(s->shared.redis.database, redis_urls[_i].database);
+	settings_free(&s);
+}
+END_TEST
+
 START_TEST(limit_has_a_count_a_unit_and_a_window)
 {
 	static const struct {
 		const char *text;
 		struct limit_source limit;
 	} good[] = {
-		{ "600 messages/hour", { 600, LIMIT_MESSAGES, 3600 } },
-		{ "5000 recipients/day", { 5000, LIMIT_RECIPIENTS, 86400 } },
-		{ "2GB octets/day", { UINT64_C(2147483648), LIMIT_OCTETS, 86400 } },
-		{ "10 messages / minute", { 10, LIMIT_MESSAGES, 60 } },
-		{ "1 Messages/Second", { 1, LIMIT_MESSAGES, 1 } },
+		{ "600 messages/hour", { 600, LIMIT_MESSAGES, LIMIT_PER_GRANT, 3600 } },
+		{ "5000 recipients/day",
+		  { 5000, LIMIT_RECIPIENTS, LIMIT_PER_GRANT, 86400 } },
+		{ "2GB octets/day",
+		  { UINT64_C(2147483648), LIMIT_OCTETS, LIMIT_PER_GRANT, 86400 } },
+		{ "2GB bytes/day per login",
+		  { UINT64_C(2147483648), LIMIT_OCTETS, LIMIT_PER_LOGIN, 86400 } },
+		{ "10 messages / minute", { 10, LIMIT_MESSAGES, LIMIT_PER_GRANT, 60 } },
+		{ "1 Messages/Second", { 1, LIMIT_MESSAGES, LIMIT_PER_GRANT, 1 } },
+		{ "7 messages/15m per sender",
+		  { 7, LIMIT_MESSAGES, LIMIT_PER_SENDER, 900 } },
+		{ "7 messages/31d Per Grant",
+		  { 7, LIMIT_MESSAGES, LIMIT_PER_GRANT, 31 * 86400 } },
+		{ "20 sessions", { 20, LIMIT_SESSIONS, LIMIT_PER_GRANT, 0 } },
+		{ "3 sessions per address", { 3, LIMIT_SESSIONS, LIMIT_PER_ADDRESS, 0 } },
 	};
 	static const char *const bad[] = { "",
 					   "600",
@@ -960,7 +1005,19 @@ START_TEST(limit_has_a_count_a_unit_and_a_window)
 					   "messages/hour",
 					   "600 mails/hour",
 					   "600 messages/week",
+					   "600 messages/500ms",
+					   "600 messages/32d",
+					   "600 messages/",
+					   "600 messages hour",
+					   "600 messages/hour sender",
+					   "600 messages/hour per",
+					   "600 messages/hour per network",
+					   "600 messages/hour per sender per login",
+					   "20 sessions/hour",
+					   "2TB bytes/day",
+					   "2000GB bytes/day",
 					   "0 messages/hour",
+					   "0 sessions",
 					   "2GB messages/day",
 					   "600messages/hour",
 					   "-1 messages/hour",
@@ -973,6 +1030,7 @@ START_TEST(limit_has_a_count_a_unit_and_a_window)
 			      "%s", good[i].text);
 		ck_assert_uint_eq(limit.count, good[i].limit.count);
 		ck_assert_int_eq(limit.unit, good[i].limit.unit);
+		ck_assert_int_eq(limit.key, good[i].limit.key);
 		ck_assert_uint_eq(limit.window_s, good[i].limit.window_s);
 	}
 	for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
@@ -1054,6 +1112,9 @@ config_suite(void)
 
 	tcase_add_checked_fixture(loaded, fixture_begin, fixture_end);
 	tcase_set_timeout(loaded, 60);
+	if (redis_is_built_in())
+		tcase_add_loop_test(loaded, redis_is_a_host_a_port_and_a_database, 0,
+				    ARRAY_LEN(redis_urls));
 	tcase_add_test(loaded, defaults_are_those_of_the_manual);
 	tcase_add_test(loaded, every_option_of_this_release_arrives);
 	tcase_add_test(loaded, logins_arrive);

@@ -8,5 +8,5 @@ tests_config_config_test_SOURCES = \
 tests_config_config_test_CPPFLAGS = $(AM_CPPFLAGS) $(CONFUSE_CFLAGS)
 tests_config_config_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_config_config_test_LDADD = relayd/libconfig.a relayd/libpolicy.a relayd/libauth.a \
-	relayd/libsmtp.a relayd/libbase.a $(CONFUSE_LIBS) $(OPENSSL_LIBS) $(IDN_LIBS) $(CHECK_LIBS)
+	relayd/libnet.a relayd/libsmtp.a relayd/libbase.a $(CONFUSE_LIBS) $(OPENSSL_LIBS) $(IDN_LIBS) $(CHECK_LIBS)
 endif

@@ -1,2 +1,3 @@
 # SPDX-License-Identifier: ISC
-SYSTEM_TESTS += tests/crash/crash_test.py
+SYSTEM_TESTS += tests/crash/crash_test.py tests/crash/faults_test.py
+EXTRA_DIST += tests/crash/upstream.py

@@ -81,7 +81,8 @@ class Site:
 
 def helps_with_every_command(site):
     listing = site.expect(0, "--help").stdout
-    commands = ["status", "explain", "why", "audit list", "queue list", "reload", "reason",
+    commands = ["status", "explain", "why", "audit list", "queue list", "queue show",
+                "queue retry", "queue hold", "queue release", "queue remove", "reload", "reason",
                 "rights"]
     for command in commands:
         assert f"  {command} " in listing, listing
@@ -100,6 +101,10 @@ def refuses_wrong_arguments_with_status_2(site):
         ["audit", "list", "--until", "1y"], ["audit", "list", "--limit", "0"],
         ["audit", "list", "--limit"], ["audit", "list", "--verdict", "refuse"],
         ["audit", "list", "--event", "x"], ["queue", "list", "--state", "asleep"],
+        ["queue", "list", "--older-than", "1y"], ["queue", "list", "--from", "a b"],
+        ["queue", "list", "no-id"], ["queue", "show"], ["queue", "show", "AAAAAAA1", "AAAAAAA2"],
+        ["queue", "hold"], ["queue", "hold", "--all", "AAAAAAA1"], ["queue", "hold", "--yes"],
+        ["queue", "remove", "--all"], ["queue", "release", "--state", "asleep"],
         ["queue", "list", "--json=yes"], ["explain"], ["explain", "--client", "10.20.1.7"],
         ["explain", "--client", "10.20.1", "--from", "a@b.example"],
         ["explain", "--client", "10.20.1.7", "--from", "a@"],
@@ -150,8 +155,7 @@ def proves_that_there_is_no_open_relay(site):
 
 
 def says_which_commands_come_later(site):
-    for command in ("audit summary", "audit report", "replay", "suggest", "queue show",
-                    "queue retry", "queue hold", "queue release", "queue remove",
+    for command in ("audit summary", "audit report", "replay", "suggest",
                     "import exchange"):
         result = site.expect(2, *command.split(), "x")
         assert "not available in this release" in result.stderr, result
@@ -278,6 +282,27 @@ def lists_the_queue(site):
                          (["--to", "@example"], []), (["--route", "next", "--state", "dead"], [])):
         found = json.loads(site.expect(0, "queue", "list", "--json", *filters).stdout)
         assert [m["id"] for m in found] == ids, (filters, found)
+    for filters, ids in ((["aaaaaaa2"], ["AAAAAAA2"]), (["[AAAAAAA1]", "AAAAAAA9"], ["AAAAAAA1"]),
+                         (["--to", "@*.else.example"], []), (["--to", "*"], ["AAAAAAA1", "AAAAAAA2"]),
+                         (["--from", "<>", "--from", "*"], ["AAAAAAA1", "AAAAAAA2"]),
+                         (["--older-than", "52w"], []), (["--state", "held"], [])):
+        found = json.loads(site.expect(0, "queue", "list", "--json", *filters).stdout)
+        assert [m["id"] for m in found if m["readable"]] == ids, (filters, found)
+
+
+def shows_a_queued_message(site):
+    shown = site.expect(0, "queue", "show", "AAAAAAA1").stdout
+    assert "done@partner.example" in shown and "450 4.2.1 busy\\x1b[2J" in shown, shown
+    told = json.loads(site.expect(0, "queue", "show", "AAAAAAA2", "--json").stdout)
+    assert told["id"] == "AAAAAAA2" and told["recipients"][0]["state"] == "dead", told
+    assert "is not in the queue" in site.expect(1, "queue", "show", "AAAAAAA9").stderr
+
+
+def acts_only_through_the_daemon(site):
+    for action in ("retry", "hold", "release", "remove"):
+        assert "relayd is not running" in site.expect(3, "queue", action, "AAAAAAA1").stderr
+    queue = json.loads(site.expect(0, "queue", "list", "--json").stdout)
+    assert len(queue) == 3, queue
 
 
 def says_what_a_reason_means(site):
@@ -404,6 +429,7 @@ TESTS = [
     prints_errors_of_the_configuration_with_their_lines, explains_a_permit_and_a_refusal,
     explains_with_connector_binding_and_time, explains_the_null_sender_and_the_decision_at_mail,
     tells_why_and_what_today_would_say, lists_the_trail, lists_the_queue,
+    shows_a_queued_message, acts_only_through_the_daemon,
     says_what_a_reason_means, shows_the_status_of_the_daemon,
     says_that_the_daemon_is_not_running, reports_what_a_reload_did,
     says_so_when_there_is_nothing_to_read,

@@ -133,7 +133,7 @@ state_append(const struct sample *sample, struct buffer *out)
 
 	if (!state_initial_append(out, sample->recipient_count))
 		exit(1);
-	state_head_set(&head, sample->tries, next, sample->recipient_count,
+	state_head_set(&head, 0, sample->tries, next, sample->recipient_count,
 		       span_of(sample->reply));
 	memcpy(out->ptr, head.bytes, head.len);
 	for (size_t i = 0; i < sample->recipient_count; i++)

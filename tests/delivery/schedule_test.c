@@ -44,7 +44,7 @@ START_TEST(reads_the_state_that_it_writes)
 	for (size_t i = 0; i < 3; i++)
 		ck_assert_uint_eq(read.recipients[i], RECIPIENT_WAITING);
 
-	state_head_set(&head, 77, INT64_C(1790000000123), 3, span_of("450 4.2.1 later"));
+	state_head_set(&head, 0, 77, INT64_C(1790000000123), 3, span_of("450 4.2.1 later"));
 	memcpy(state.ptr, head.bytes, head.len);
 	state.ptr[STATE_HEAD_OCTETS + 1] = RECIPIENT_DEAD;
 	ck_assert_int_eq(delivery_state_read(buffer_span(&state), &read), PARSE_OK);
@@ -52,6 +52,14 @@ START_TEST(reads_the_state_that_it_writes)
 	ck_assert_int_eq(read.next_wall_ms, INT64_C(1790000000123));
 	ck_assert(span_equal(read.last_reply, span_of("450 4.2.1 later")));
 	ck_assert_uint_eq(read.recipients[1], RECIPIENT_DEAD);
+	ck_assert(!read.is_held);
+
+	/* flags of a later release are there to be kept */
+	state_head_set(&head, 0x80 | STATE_HELD, 1, 0, 3, span_of(""));
+	memcpy(state.ptr, head.bytes, head.len);
+	ck_assert_int_eq(delivery_state_read(buffer_span(&state), &read), PARSE_OK);
+	ck_assert(read.is_held);
+	ck_assert_uint_eq(read.flags, 0x80 | STATE_HELD);
 	buffer_reset(&state);
 }
 END_TEST
@@ -65,7 +73,7 @@ START_TEST(cuts_a_long_reply)
 
 	memset(reply, 'x', sizeof(reply));
 	state_make(&state, 1);
-	state_head_set(&head, 1, 1, 1, (struct span){ reply, sizeof(reply) });
+	state_head_set(&head, 0, 1, 1, 1, (struct span){ reply, sizeof(reply) });
 	ck_assert_uint_le(head.len, STATE_HEAD_OCTETS);
 	memcpy(state.ptr, head.bytes, head.len);
 	ck_assert_int_eq(delivery_state_read(buffer_span(&state), &read), PARSE_OK);
@@ -78,9 +86,23 @@ static const struct damage {
 	size_t at;
 	unsigned char value;
 } damages[] = {
-	{ 0, 0 },   { 0, 2 },   { 1, 1 },	       { 2, 201 },		 { 3, 1 },
-	{ 15, 255 }, { 16, 2 }, { STATE_HEAD_OCTETS, 3 }, { STATE_HEAD_OCTETS, 255 },
+	{ 0, 0 },   { 0, 2 },   { 0, 255 },	       { 2, 201 },		 { 3, 1 },
+	{ 15, 255 }, { 16, 2 }, { STATE_HEAD_OCTETS, 3 }, { STATE_HEAD_OCTETS, 6 }, { STATE_HEAD_OCTETS, 255 },
 };
+
+START_TEST(keeps_flags_that_it_does_not_know)
+{
+	struct delivery_state read;
+	struct buffer state;
+
+	state_make(&state, 1);
+	state.ptr[STATE_FLAGS_AT] = (char)(STATE_WARNED | 0x80);
+	state.ptr[STATE_HEAD_OCTETS] = RECIPIENT_FAILED;
+	ck_assert_int_eq(delivery_state_read(buffer_span(&state), &read), PARSE_OK);
+	ck_assert_uint_eq(read.flags, STATE_WARNED | 0x80);
+	buffer_reset(&state);
+}
+END_TEST
 
 START_TEST(refuses_a_damaged_state)
 {
@@ -117,8 +139,8 @@ START_TEST(reads_any_mixture_of_two_states)
 	struct state_head heads[2];
 	struct buffer state;
 
-	state_head_set(&heads[0], 3, 1790000000000, 2, span_of("450 first"));
-	state_head_set(&heads[1], 255, 1800000009999, 2, span_of("451 second, and longer"));
+	state_head_set(&heads[0], 0, 3, 1790000000000, 2, span_of("450 first"));
+	state_head_set(&heads[1], STATE_WARNED, 255, 1800000009999, 2, span_of("451 second, and longer"));
 	for (unsigned round = 0; round < 2000; round++) {
 		state_make(&state, 2);
 		for (size_t i = 0; i < STATE_HEAD_OCTETS; i++)
@@ -269,7 +291,8 @@ END_TEST
 START_TEST(waits_longer_with_each_try_and_not_all_at_once)
 {
 	static const int64_t retry_ms[] = { 1000, 10000, 100000 };
-	const struct queue_settings queue = { retry_ms, ARRAY_LEN(retry_ms), 0 };
+	const struct queue_settings queue = { .retry_ms = retry_ms,
+					      .retry_count = ARRAY_LEN(retry_ms) };
 	int64_t least = INT64_MAX;
 	int64_t most = 0;
 
@@ -307,7 +330,14 @@ START_TEST(gives_each_route_of_a_message_one_job)
 	ck_assert_uint_eq(second->route, 3);
 	ck_assert(queued_is_over(queued));
 	ck_assert(!queued_is_active(queued));
-	ck_assert(queued_is_all(queued, RECIPIENT_WAITING));
+	ck_assert(!message_is_done(queued));
+	memset(queued->recipients, RECIPIENT_FAILED, 4);
+	queued->recipients[1] = RECIPIENT_DELIVERED;
+	ck_assert(message_is_done(queued));
+	queued->recipients[2] = RECIPIENT_DEAD;
+	ck_assert(!message_is_done(queued));
+	queued->recipients[2] = RECIPIENT_OWED;
+	ck_assert(!message_is_done(queued));
 	queued_free(&queued);
 	ck_assert_ptr_null(queued);
 }
@@ -452,6 +482,7 @@ main(void)
 
 	tcase_add_test(state, reads_the_state_that_it_writes);
 	tcase_add_test(state, cuts_a_long_reply);
+	tcase_add_test(state, keeps_flags_that_it_does_not_know);
 	tcase_add_loop_test(state, refuses_a_damaged_state, 0, ARRAY_LEN(damages));
 	tcase_add_test(state, refuses_a_state_of_the_wrong_length);
 	tcase_add_test(state, reads_any_mixture_of_two_states);

@@ -20,6 +20,12 @@ tests_delivery_maildir_test_SOURCES = %D%/maildir_test.c $(delivery_bed)
 tests_delivery_maildir_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_delivery_maildir_test_LDADD = $(delivery_libs)
 
+check_PROGRAMS += tests/delivery/operation_test
+TESTS += tests/delivery/operation_test
+tests_delivery_operation_test_SOURCES = %D%/operation_test.c $(delivery_bed)
+tests_delivery_operation_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_delivery_operation_test_LDADD = $(delivery_libs)
+
 check_PROGRAMS += tests/delivery/sink_test
 TESTS += tests/delivery/sink_test
 tests_delivery_sink_test_SOURCES = %D%/sink_test.c $(delivery_bed)
@@ -45,6 +51,12 @@ TESTS += tests/delivery/share_test
 tests_delivery_share_test_SOURCES = %D%/share_test.c
 tests_delivery_share_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_delivery_share_test_LDADD = relayd/libdelivery.a relayd/libbase.a $(CHECK_LIBS)
+check_PROGRAMS += tests/delivery/report_test
+TESTS += tests/delivery/report_test
+tests_delivery_report_test_SOURCES = %D%/report_test.c
+tests_delivery_report_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_delivery_report_test_LDADD = relayd/libdelivery.a relayd/libpolicy.a \
+	relayd/libsmtp.a relayd/libbase.a $(CHECK_LIBS) $(XXHASH_LIBS) $(IDN_LIBS)
 
 check_PROGRAMS += tests/delivery/schedule_test
 TESTS += tests/delivery/schedule_test

@@ -2,14 +2,17 @@
 # The whole program, on loopback, as clients and administrators see it.
 SYSTEM_TESTS += \
 	tests/dialogs/auth_test.py \
+	tests/dialogs/bounce_test.py \
 	tests/dialogs/clients_test.py \
 	tests/dialogs/dialogs_test.py \
+	tests/dialogs/limits_test.py \
 	tests/dialogs/main_job_test.py \
 	tests/dialogs/oauth_test.py \
 	tests/dialogs/pickup_test.py \
 	tests/dialogs/policy_test.py \
 	tests/dialogs/postfix_differential_test.py \
 	tests/dialogs/proxy_test.py \
+	tests/dialogs/queue_test.py \
 	tests/dialogs/quickstart_test.py \
 	tests/dialogs/supervisor_test.py \
 	tests/dialogs/tls_test.py \

@@ -17,12 +17,13 @@ state_check(const struct delivery_state *state)
 	buffer_init(&bytes, SPOOL_STATE_MAX);
 	if (!state_initial_append(&bytes, state->recipient_count))
 		abort();
-	state_head_set(&head, state->tries, state->next_wall_ms, state->recipient_count,
+	state_head_set(&head, state->flags, state->tries, state->next_wall_ms, state->recipient_count,
 		       state->last_reply);
 	memcpy(bytes.ptr, head.bytes, head.len);
 	memcpy(bytes.ptr + STATE_HEAD_OCTETS, state->recipients, state->recipient_count);
 	if (delivery_state_read(buffer_span(&bytes), &again) != PARSE_OK ||
-	    again.tries != state->tries || again.next_wall_ms != state->next_wall_ms ||
+	    again.tries != state->tries || again.flags != state->flags ||
+	    again.is_held != state->is_held || again.next_wall_ms != state->next_wall_ms ||
 	    !span_equal(again.last_reply, state->last_reply) ||
 	    memcmp(again.recipients, state->recipients, state->recipient_count) != 0)
 		abort();

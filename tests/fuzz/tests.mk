@@ -3,7 +3,7 @@
 # (`make fuzzers`); otherwise replay.c feeds them their corpus in `make check`.
 FUZZ_LIBS = relayd/libconfig.a relayd/libdelivery.a relayd/libsession.a relayd/libaudit.a relayd/libauth.a \
 	relayd/libpolicy.a relayd/libspool.a relayd/libnet.a relayd/libsmtp.a relayd/libbase.a \
-	$(CONFUSE_LIBS) $(UNBOUND_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SASL_LIBS) \
+	$(CONFUSE_LIBS) $(UNBOUND_LIBS) $(REDIS_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) $(SASL_LIBS) \
 	$(OPENSSL_LIBS)
 FUZZ_TARGETS =
 EXTRA_PROGRAMS += $(FUZZ_TARGETS)
@@ -92,6 +92,11 @@ FUZZ_TARGETS += tests/fuzz/delivery_state_fuzz
 tests_fuzz_delivery_state_fuzz_SOURCES = %D%/delivery_state_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_delivery_state_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
 tests_fuzz_delivery_state_fuzz_LDADD = $(FUZZ_LIBS)
+
+FUZZ_TARGETS += tests/fuzz/rewrite_fuzz
+tests_fuzz_rewrite_fuzz_SOURCES = %D%/rewrite_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_rewrite_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
+tests_fuzz_rewrite_fuzz_LDADD = $(FUZZ_LIBS)
 
 FUZZ_TARGETS += tests/fuzz/smtp_client_fuzz
 tests_fuzz_smtp_client_fuzz_SOURCES = %D%/smtp_client_fuzz.c $(FUZZ_MAIN)

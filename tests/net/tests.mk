@@ -80,4 +80,13 @@ tests_net_tls_bytes_test_SOURCES = $(tls_world) \
 	%D%/tls_bytes_test.c
 tests_net_tls_bytes_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_net_tls_bytes_test_LDADD = relayd/libnet.a relayd/libbase.a $(OPENSSL_LIBS) $(CHECK_LIBS)
+
+if HAVE_REDIS
+check_PROGRAMS += tests/net/redis_test
+TESTS += tests/net/redis_test
+tests_net_redis_test_SOURCES = \
+	%D%/redis_test.c
+tests_net_redis_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_net_redis_test_LDADD = relayd/libnet.a relayd/libbase.a $(REDIS_LIBS) $(UNBOUND_LIBS) $(CHECK_LIBS)
+endif
 endif

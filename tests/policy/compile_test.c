@@ -181,7 +181,7 @@ END_TEST
 START_TEST(what_makes_no_sense_is_refused)
 {
 	struct draft d;
-	const struct limit_source nothing = { 0, LIMIT_MESSAGES, 60 };
+	const struct limit_source nothing = { 0, LIMIT_MESSAGES, LIMIT_PER_GRANT, 60 };
 
 	draft_init(&d);
 	d.grants[0].senders.count = 0;
@@ -549,7 +549,7 @@ END_TEST
 
 START_TEST(lint_tells_shadowed_grants)
 {
-	static const struct limit_source limit = { 5, LIMIT_MESSAGES, 60 };
+	static const struct limit_source limit = { 5, LIMIT_MESSAGES, LIMIT_PER_GRANT, 60 };
 	struct draft d;
 
 	draft_init(&d);

@@ -20,7 +20,8 @@ static const struct span shop_certificates[] = { S("dns:shop.example.com") };
 static const struct span shop_connectors[] = { S("wide") };
 static const struct span watch_networks[] = { S("10.30.0.0/16") };
 static const struct span printer_lines[] = { S("10.40.0.7"), S("172.16.0.0/24") };
-static const struct limit_source billing_limits[] = { { 600, LIMIT_MESSAGES, 3600 } };
+static const struct limit_source billing_limits[] = { { 600, LIMIT_MESSAGES,
+							      LIMIT_PER_GRANT, 3600 } };
 
 enum { APPS, LAB, WIDE, LOCAL };
 
@@ -166,7 +167,7 @@ static const struct attempt attempts[] = {
 	  .reason = REASON_EVIDENCE_UNKNOWN, .grant = "billing" },
 	{ LATE, .dkim = EVIDENCE_PASSES, .is_over_quota = true, .kind = VERDICT_DEFERRED,
 	  .stage = STAGE_QUOTA, .reason = REASON_QUOTA_MESSAGES, .grant = "billing",
-	  .description = "grant billing allows 600 messages in 3600 s; used up: quota.messages",
+	  .description = "grant billing allows 600 messages/hour; used up: quota.messages",
 	  .remedy = "send again later, or raise limits of grant \"billing\" (relayd.conf:41)" },
 	{ .client = "10.40.0.7", .from = "p@printers.example.com", .to = "x@EXAMPLE.com",
 	  .kind = VERDICT_RELAYED, .stage = STAGE_PERMITTED, .grant = "printers" },

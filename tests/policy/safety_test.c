@@ -169,7 +169,7 @@ choose(struct choice *c, size_t count)
 static struct grant_source
 grant_choose(struct choice *c, unsigned line)
 {
-	static const struct limit_source limit = { 1, LIMIT_MESSAGES, 60 };
+	static const struct limit_source limit = { 1, LIMIT_MESSAGES, LIMIT_PER_GRANT, 60 };
 	static const char *const names[] = {
 		"g0", "g1", "g2", "g3", "g4", "g5", "g6", "g7", "g8", "g9",
 	};

@@ -6,6 +6,7 @@ policy_tests = \
 	tests/policy/decide_test \
 	tests/policy/network_test \
 	tests/policy/pattern_test \
+	tests/policy/quota_test \
 	tests/policy/reason_test \
 	tests/policy/reason_text_test \
 	tests/policy/rights_test \
@@ -30,6 +31,9 @@ tests_policy_network_test_LDADD = $(policy_test_ldadd)
 tests_policy_pattern_test_SOURCES = %D%/pattern_test.c %D%/policy_fixture.h
 tests_policy_pattern_test_CFLAGS = $(policy_test_cflags)
 tests_policy_pattern_test_LDADD = $(policy_test_ldadd)
+tests_policy_quota_test_SOURCES = %D%/quota_test.c
+tests_policy_quota_test_CFLAGS = $(policy_test_cflags)
+tests_policy_quota_test_LDADD = $(policy_test_ldadd)
 tests_policy_reason_test_SOURCES = %D%/reason_test.c %D%/policy_fixture.h
 tests_policy_reason_test_CFLAGS = $(policy_test_cflags)
 tests_policy_reason_test_LDADD = $(policy_test_ldadd)

@@ -109,11 +109,11 @@ START_TEST(bare_newlines_are_made_crlf_where_that_is_wanted)
 	struct client c = client_connect(&f, CLIENT_BILLING, PORT_NORMALISE);
 
 	data_begin(&c);
-	client_send_text(&c, "Subject: x\n\nline\n.\nend\r");
+	client_send_text(&c, "Date: x\nMessage-ID: <x>\n\nline\n.\nend\r");
 	ck_assert_int_eq(client_code(&c, "\r\n.\r\n"), 250);
 	struct span body = message_body(buffer_span(&f.spool->messages[0]->body));
 
-	ck_assert_msg(span_equal(body, span_of("Subject: x\r\n\r\nline\r\n.\r\nend\r\n\r\n")),
+	ck_assert_msg(span_equal(body, span_of("Date: x\r\nMessage-ID: <x>\r\n\r\nline\r\n.\r\nend\r\n\r\n")),
 		      SPAN_FMT, SPAN_ARG(body));
 	client_close(&c);
 }
@@ -134,7 +134,7 @@ END_TEST
 START_TEST(dots_are_unstuffed_and_our_field_is_in_front)
 {
 	data_begin(&client);
-	client_send_text(&client, "Subject: x\r\n\r\n..dot\r\n...\r\n.x\r\n");
+	client_send_text(&client, "Date: x\r\nMessage-ID: <x>\r\n\r\n..dot\r\n...\r\n.x\r\n");
 	ck_assert_int_eq(client_code(&client, ".\r\n"), 250);
 	struct span all = buffer_span(&f.spool->messages[0]->body);
 	const char *text = arena_copy_text(&f.arena, all);
@@ -143,7 +143,79 @@ START_TEST(dots_are_unstuffed_and_our_field_is_in_front)
 				      "(relayd)*with ESMTP*id *for <b@else.example>;*"),
 		      "%s", text);
 	ck_assert(span_equal(message_body(buffer_span(&f.spool->messages[0]->body)),
-			     span_of("Subject: x\r\n\r\n.dot\r\n..\r\nx\r\n")));
+			     span_of("Date: x\r\nMessage-ID: <x>\r\n\r\n.dot\r\n..\r\nx\r\n")));
+}
+END_TEST
+
+/* What a message has too little of, and what it is then; "@" stands for the two fields. */
+static const struct {
+	const char *sent;
+	const char *stored;
+} incomplete[] = {
+	{ "Subject: x\r\n\r\nhello\r\n", "Subject: x\r\n@\r\nhello\r\n" },
+	{ "\r\nhello\r\n", "@\r\nhello\r\n" },
+	{ "Subject: x\r\n", "Subject: x\r\n@" },
+	{ "", "@" },
+	{ "Subject: x\r\n y\r\n\r\n\r\n", "Subject: x\r\n y\r\n@\r\n\r\n" },
+	{ "no header at all\r\n\r\nhello\r\n", "no header at all\r\n\r\nhello\r\n" },
+	{ "Date: a\r\nMESSAGE-ID: <b>\r\n\r\nDate: \r\n",
+	  "Date: a\r\nMESSAGE-ID: <b>\r\n\r\nDate: \r\n" },
+};
+
+/* The two fields, whatever they say, replaced by "@". */
+static const char *
+fields_hide(struct span body)
+{
+	char *text = arena_copy_text(&f.arena, body);
+	char *id = strstr(text, "Message-ID: <");
+	char *date = strstr(text, "Date: S");
+
+	if (date == NULL)
+		date = strstr(text, "Date: ");
+	if (id == NULL || strstr(id, "@relay") == NULL)
+		return text;
+	ck_assert_ptr_eq(strchr(id, '\n') + 1, date);
+	const char *rest = strchr(date, '\n') + 1;
+
+	*id = '@';
+	memmove(id + 1, rest, strlen(rest) + 1);
+	return text;
+}
+
+START_TEST(message_without_date_and_id_gets_them)
+{
+	data_begin(&client);
+	client_send_text(&client, incomplete[_i].sent);
+	ck_assert_int_eq(client_code(&client, ".\r\n"), 250);
+	ck_assert_str_eq(fields_hide(message_body(buffer_span(&f.spool->messages[0]->body))),
+			 incomplete[_i].stored);
+}
+END_TEST
+
+/* The same in chunks, cut at every octet. */
+START_TEST(chunks_get_them_wherever_they_are_cut)
+{
+	size_t len = strlen(incomplete[_i].sent);
+
+	client_send_text(&client, "EHLO x\r\n");
+	for (size_t cut = 0; cut <= len; cut++) {
+		struct span sent = span_of(incomplete[_i].sent);
+		char command[40];
+
+		client_send_text(&client, "MAIL FROM:<a@billing.example.com>\r\n"
+					  "RCPT TO:<b@else.example>\r\n");
+		(void)snprintf(command, sizeof(command), "BDAT %zu\r\n", cut);
+		client_send_text(&client, command);
+		client_send(&client, span_first(sent, cut));
+		(void)snprintf(command, sizeof(command), "BDAT %zu LAST\r\n", len - cut);
+		client_send_text(&client, command);
+		client_send(&client, span_skip(sent, cut));
+		ck_assert_int_eq(client_code(&client, "NOOP\r\n"), 250);
+		ck_assert_uint_eq(f.spool->message_count, cut + 1);
+		ck_assert_str_eq(
+		    fields_hide(message_body(buffer_span(&f.spool->messages[cut]->body))),
+		    incomplete[_i].stored);
+	}
 }
 END_TEST
 
@@ -474,6 +546,10 @@ content_tcase(void)
 	tcase_add_test(tc, bare_newlines_are_made_crlf_where_that_is_wanted);
 	tcase_add_test(tc, bare_newlines_in_chunks_are_refused);
 	tcase_add_test(tc, dots_are_unstuffed_and_our_field_is_in_front);
+	tcase_add_loop_test(tc, message_without_date_and_id_gets_them, 0,
+			    ARRAY_LEN(incomplete));
+	tcase_add_loop_test(tc, chunks_get_them_wherever_they_are_cut, 0,
+			    ARRAY_LEN(incomplete));
 	tcase_add_test(tc, received_field_names_no_recipient_among_several);
 	tcase_add_test(tc, envelope_holds_what_was_agreed);
 	tcase_add_test(tc, slow_spool_stops_the_client_and_loses_nothing);

@@ -89,14 +89,14 @@ data_begin(void)
 START_TEST(message_is_durable_when_250_is_said)
 {
 	data_begin();
-	client_send_text(&client, "Subject: x\r\n\r\n..dot\r\n.\r\n");
+	client_send_text(&client, "Date: x\r\nMessage-ID: <x>\r\n\r\n..dot\r\n.\r\n");
 	client_wait_lines(&client, 1);
 	ck_assert(text_fits(client_take(&client), "250 2.0.0 Ok: queued as *\r\n"));
 	ck_assert_uint_eq(f.accepted, 1);
 	struct span body;
 
 	ck_assert_uint_gt(spool_body_peek(f.last, 0, &body), 0);
-	ck_assert(span_equal(message_body(body), span_of("Subject: x\r\n\r\n.dot\r\n")));
+	ck_assert(span_equal(message_body(body), span_of("Date: x\r\nMessage-ID: <x>\r\n\r\n.dot\r\n")));
 
 	/* a process that is killed now leaves this behind */
 	spool_leave(&f.last);

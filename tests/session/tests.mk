@@ -22,8 +22,8 @@ tests_session_session_test_SOURCES = \
 	%D%/spool_in_memory.c
 tests_session_session_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
 tests_session_session_test_LDADD = relayd/libsession.a relayd/libaudit.a relayd/libauth.a \
-	relayd/libpolicy.a relayd/libnet.a relayd/libsmtp.a relayd/libbase.a $(IDN_LIBS) \
-	$(JANSSON_LIBS) $(OPENSSL_LIBS) $(CHECK_LIBS)
+	relayd/libpolicy.a relayd/libnet.a relayd/libsmtp.a relayd/libbase.a $(IDN_LIBS) $(UNBOUND_LIBS) \
+	$(REDIS_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS) $(CHECK_LIBS)
 
 tests_session_stored_test_SOURCES = \
 	%D%/fixture.c %D%/fixture.h \
@@ -31,5 +31,5 @@ tests_session_stored_test_SOURCES = \
 tests_session_stored_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS) $(JANSSON_CFLAGS)
 tests_session_stored_test_LDADD = relayd/libsession.a relayd/libaudit.a relayd/libauth.a \
 	relayd/libpolicy.a relayd/libspool.a relayd/libnet.a relayd/libsmtp.a relayd/libbase.a \
-	$(IDN_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS) $(CHECK_LIBS)
+	$(IDN_LIBS) $(UNBOUND_LIBS) $(REDIS_LIBS) $(JANSSON_LIBS) $(OPENSSL_LIBS) $(CHECK_LIBS)
 endif

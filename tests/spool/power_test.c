@@ -6,7 +6,11 @@
 #include "spool/box.h"
 #include "spool/recording_disk.h"
 
+#include "base/clock.h"
+
 #include "suite.h"
+
+#include <unistd.h>
 
 #define LETTERS 500
 #define ADOPTED 12 /* of them, were stored by another process */
@@ -99,8 +103,36 @@ traffic_record(void)
 	ck_assert_uint_le(figures.segments, 9);
 }
 
+static bool
+has_shard(struct box *at, const char *shard)
+{
+	char path[256];
+
+	box_path(at, shard, path);
+	return access(path, F_OK) == 0;
+}
+
+/*
+ * Give the spool turns until the adopted shard, which is sparse, was emptied by compaction and
+ * removed. A message written to makes the commit thread look what is to be done; nothing
+ * depends on when it does it.
+ */
 static void
-cut_check(size_t moment, uint64_t random)
+adopted_shard_outlive(struct box *at, struct letter *letter)
+{
+	int64_t until_ms = clock_monotonic_ms() + 30000;
+
+	while (has_shard(at, "1")) {
+		ck_assert_msg(clock_monotonic_ms() < until_ms, "the shard never goes");
+		spool_state_write(letter->message, 0, span_of("noted"));
+		box_wait(at);
+		loop_turn(at->loop, 5);
+	}
+}
+
+/* With outlives the adopted shard, if it is there, must go on going away. */
+static void
+cut_check(size_t moment, uint64_t random, bool outlives)
 {
 	static bool is_found[LETTERS];
 	struct box after;
@@ -135,7 +167,16 @@ cut_check(size_t moment, uint64_t random)
 			      (unsigned long long)random, i);
 	}
 	/* And it works. */
-	ck_assert_int_eq(box_store(&after, 100000, 10)->status, SPOOL_OK);
+	struct letter *letter = box_store(&after, 100000, 10);
+
+	ck_assert_int_eq(letter->status, SPOOL_OK);
+	if (outlives) {
+		for (size_t i = 0; i < after.found_count; i++) { /* what came back is done */
+			if (after.found[i]->seed % 4 != 0)
+				spool_remove(&after.found[i]->message);
+		}
+		adopted_shard_outlive(&after, letter);
+	}
 	box_close(&after);
 	box_end(&after);
 }
@@ -156,7 +197,40 @@ START_TEST(power_cut_at_any_moment_loses_nothing)
 	size_t all = recording_now(recording);
 
 	for (size_t i = 0; i < CUTS; i++)
-		cut_check(1 + i * (all - 1) / (CUTS - 1), 88172645463325252u + i * 77777);
+		cut_check(1 + i * (all - 1) / (CUTS - 1), 88172645463325252u + i * 77777, false);
+	box_end(&box);
+	recording_free(&recording);
+}
+END_TEST
+
+/* Every moment from the adoption to the end of the emptied shard. */
+START_TEST(power_cut_while_an_adopted_shard_is_emptied_loses_nothing)
+{
+	box_hush();
+	memset(stored_at, 0, sizeof(stored_at));
+	memset(remove_at, 0, sizeof(remove_at));
+	box_begin(&box);
+	recording = recording_new(box.directory);
+	box.settings.disk = recording_disk(recording);
+	box.settings.segment_octets = 64 * 1024;
+	box.answered = letter_answered;
+	box_open(&box);
+
+	size_t first = recording_now(recording);
+
+	adoption_record();
+	adopted_shard_outlive(&box, box_store(&box, ADOPTED, 100));
+	for (size_t i = 0; i < ADOPTED; i += 4) {
+		spool_state_write(box.found[i]->message, 0, span_of("noted"));
+		ck_assert(letter_is_whole(&box, box.found[i]));
+	}
+	box_close(&box);
+
+	size_t all = recording_now(recording);
+
+	ck_assert_uint_gt(all, first);
+	for (size_t moment = first; moment < all; moment++)
+		cut_check(moment, 2862933555777941757u + moment * 3037, moment % 32 == 0);
 	box_end(&box);
 	recording_free(&recording);
 }
@@ -169,6 +243,7 @@ main(void)
 	TCase *tc = tcase_create("power");
 
 	tcase_add_test(tc, power_cut_at_any_moment_loses_nothing);
+	tcase_add_test(tc, power_cut_while_an_adopted_shard_is_emptied_loses_nothing);
 	tcase_set_timeout(tc, 300);
 	suite_add_tcase(suite, tc);
 	return suite_main(suite);
