@@ -93,7 +93,8 @@ success_make(struct transaction *t, struct span words)
 /* ---- Ends ---- */
 
 static void
-passage_refused(struct transaction *t, const struct passage_recipient *recipients)
+passage_refused(struct transaction *t, const struct passage_recipient *recipients,
+		bool has_left)
 {
 	struct session *session = t->session;
 	struct span reply = refusal_make(t, recipients[0].reply);
@@ -104,7 +105,7 @@ passage_refused(struct transaction *t, const struct passage_recipient *recipient
 		verdict.kind = VERDICT_REFUSED;
 		verdict.reason = REASON_NEXT_HOP_REFUSED;
 		transaction_record(t, i, &verdict, reply,
-				   session->is_ending ? client_left : recipients[i].reply);
+				   has_left ? client_left : recipients[i].reply);
 	}
 	transaction_free(t);
 	session_send(session, reply);
@@ -142,8 +143,10 @@ passage_ended(void *context, enum passage_result all,
 	struct transaction *t = context;
 	struct session *session = t->session;
 
+	bool has_left = session->is_ending || stream_peer_has_left(&session->stream);
+
 	session_note_life(session);
-	if (all == PASSAGE_OPEN && !session->is_ending) {
+	if (all == PASSAGE_OPEN && !has_left) {
 		transaction_store(t);
 		return;
 	}
@@ -157,7 +160,7 @@ passage_ended(void *context, enum passage_result all,
 		break;
 	case PASSAGE_REFUSED:
 		t->passage = NULL;
-		passage_refused(t, recipients);
+		passage_refused(t, recipients, has_left);
 		break;
 	case PASSAGE_OPEN:
 		passage_abandoned(t, recipients);

@@ -5,12 +5,11 @@ that wait and clients that leave. Whatever happens: what got 250 arrives, or is 
 nothing is refused that the next hop took from us; the trail says what the client heard."""
 import contextlib
 import itertools
-import json
-import pathlib
+import os
 import queue
 import re
+import signal
 import socket
-import sys
 import threading
 import time
 
@@ -30,7 +29,6 @@ class Hop:
 
     def __init__(self, workspace):
         self.plan = None
-        self.used = 0
         self.taken = []  # (recipients, message id) of all that were answered 250, or taken so
         self.silent = []  # taken without a word
         self.lock = threading.Lock()
@@ -38,7 +36,6 @@ class Hop:
         self.released = threading.Event()
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
-        self.peers = []
         threading.Thread(target=self._accept, daemon=True).start()
         workspace.on_close(self.close)
 
@@ -57,22 +54,12 @@ class Hop:
         self.plan = None
         self.released.set()
 
-    def cut_all(self):
-        """No connection stays open: the next test begins with none."""
-        with self.lock:
-            peers, self.peers = self.peers, []
-        for peer in peers:
-            with contextlib.suppress(OSError):
-                peer.shutdown(socket.SHUT_RDWR)
-
     def _accept(self):
         while True:
             try:
                 peer, _ = self.listener.accept()
             except OSError:
                 return
-            with self.lock:
-                self.peers.append(peer)
             threading.Thread(target=self._run, args=(peer,), daemon=True).start()
 
     def _run(self, peer):
@@ -232,10 +219,14 @@ def check(relayd, hop, sending, left):
     for attempt in attempts:
         recipient = attempt["to"]
         count = hop.count(recipient, sending.name)
-        told = [d["result"] for d in sending.deliveries(attempts) if d["to"] == recipient]
+        tries = [d for d in sending.deliveries(attempts) if d["to"] == recipient]
+        told = [d["result"] for d in tries]
+        # the next hop was silent behind the dot, and the client was gone: nobody can know
+        is_unknown = left and any(
+            "given up while waiting for the reply to the message" in d["reply"] for d in tries)
         where = f"{sending.name} to {recipient}: reply {reply!r}, {attempt}, {told}, {count}"
         assert count <= 1, f"twice: {where}"
-        assert told.count("delivered") == count, where
+        assert told.count("delivered") == count or is_unknown, where
         if reply is not None and not left:
             assert attempt["reply"].split(" [")[0] == reply.split(" [")[0].split("\n")[0], where
         if reply is not None and reply.startswith("2"):
@@ -253,7 +244,7 @@ def check(relayd, hop, sending, left):
             assert "failed" in told and count == 0, where
         if attempt["verdict"] == "deferred":
             assert left and attempt["reason"] == "session.abandoned", where
-            assert count == 0, where
+            assert count == 0 or is_unknown, where
 
 
 DEEDS = [("nothing", None)] + \
@@ -268,9 +259,6 @@ DEEDS = [("nothing", None)] + \
      ("RCPT", ["550 5.1.1 a", "551 5.1.6 b", "553 5.1.3 c"]),
      ("RCPT", ["550 5.7.1 Unable to relay"])]
 
-REFUSED = [("MAIL", "550"), ("RCPT", "550"), ("DATA", "550"), (".", "550")]
-
-
 def expected(stage, deed, count):
     """The first digit of the reply, and whether the next hop has it by then."""
     if isinstance(deed, list):
@@ -280,13 +268,6 @@ def expected(stage, deed, count):
     if deed and deed[0] == "5" and stage != "CONNECT":
         return "5", False
     return "2", deed is None
-
-
-def fresh(relayd, hop):
-    """No connection is left, nothing is paused."""
-    hop.cut_all()
-    wait_until(lambda: all(r["connections_open"] == 0 for r in relayd.status()["routes"]),
-               "no connections upstream")
 
 
 def schedule_run(workspace, stage, deed, count, leaves):
@@ -320,12 +301,17 @@ def schedule_run(workspace, stage, deed, count, leaves):
     settle(relayd, hop)
     check(relayd, hop, sending, left)
     relayd.stop()
+    if left:
+        return "left: " + sending.attempts()[0]["verdict"]
+    return "refused" if sending.reply[0] == "5" else \
+        "passed on" if "passed on" in sending.reply else "queued"
 
 
 def every_schedule(workspace):
     """next hop x client x recipients; several gateways at a time, since stalls take a second."""
     work = queue.Queue()
     failures = []
+    seen = {}
     for (stage, deed), count, leaves in itertools.product(DEEDS, (1, 3), (False, True)):
         if isinstance(deed, list) and count == 1 and len(deed) > 1:
             continue
@@ -339,7 +325,8 @@ def every_schedule(workspace):
                 return
             own = Workspace()
             try:
-                schedule_run(own, *item)
+                end = schedule_run(own, *item)
+                seen[end] = seen.get(end, 0) + 1
             except Exception as error:  # reported below, with the schedule
                 failures.append(f"{item}: {type(error).__name__}: {error}")
             finally:
@@ -352,6 +339,10 @@ def every_schedule(workspace):
     for thread in threads:
         thread.join()
     assert not failures, f"{len(failures)} schedules:\n" + "\n".join(failures)
+    print("    " + ", ".join(f"{n} {what}" for what, n in sorted(seen.items())), flush=True)
+    for what in ("passed on", "queued", "refused", "left: relayed", "left: refused",
+                 "left: deferred"):
+        assert seen.get(what), f"no schedule led to: {what} ({seen})"
 
 
 def nothing_is_stored_that_the_next_hop_took(workspace):
@@ -472,8 +463,6 @@ def a_worker_killed_while_it_waits_promised_nothing(workspace):
     sending = Sending(relayd).give()
     assert hop.reached.wait(harness.PATIENCE_S)
     for pid in relayd.worker_pids():
-        import os
-        import signal
         os.kill(pid, signal.SIGKILL)
     try:
         reply = sending.wait()
@@ -495,7 +484,6 @@ def a_stop_waits_for_the_next_hop(workspace):
     hop.arm(".", "stall")
     sending = Sending(relayd).give()
     assert hop.reached.wait(harness.PATIENCE_S)
-    import signal
     relayd.process.send_signal(signal.SIGTERM)
     hop.disarm()
     assert "passed on" in sending.wait()
