@@ -7,7 +7,7 @@
 #define CONNECTIONS_DEFAULT 20 /* to one route, as Exchange has it for one domain */
 #define CONNECTIONS_MAX	    1000
 
-/* How long a client waits at most; those that give up sooner than a minute are many. */
+/* How long a client waits at most; few give up that soon. */
 #define CUT_THROUGH_WAIT_MS	(10 * SECOND_MS)
 #define CUT_THROUGH_WAIT_MAX_MS (5 * MINUTE_MS)
 
@@ -88,7 +88,8 @@ cut_through_check(const struct section *section, const struct route_settings *ro
 	if (route->is_cut_through && has_maildir)
 		section_complain(section, "has cut-through = true and a maildir, which no "
 					  "client needs to wait for; remove cut-through");
-	else if (!route->is_cut_through && section_has(section, "cut-through-wait"))
+	else if (section_has(section, "cut-through-wait") &&
+		 !section_has(section, "cut-through"))
 		section_complain(section, "has a cut-through-wait but no cut-through = true; "
 					  "add that, or remove cut-through-wait");
 }
