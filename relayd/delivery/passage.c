@@ -149,13 +149,14 @@ static void
 passage_end_waiting(struct passage *passage)
 {
 	struct dispatch *dispatch = passage_dispatch(passage);
-	struct loop *loop = passage->delivery->environment.loop;
+	int64_t now_ms = loop_now_ms(passage->delivery->environment.loop);
 
-	log_warn(passage->delivery->environment.log,
-		 "route " SPAN_FMT ": no answer while a client waited; for %d seconds "
-		 "messages go to the spool first",
-		 SPAN_ARG(dispatch->settings->name), PAUSE_MS / 1000);
-	dispatch->passages_after_ms = loop_now_ms(loop) + PAUSE_MS;
+	if (now_ms >= dispatch->passages_after_ms)
+		log_warn(passage->delivery->environment.log,
+			 "route " SPAN_FMT ": no answer while a client waited; for %d seconds "
+			 "messages go to the spool first",
+			 SPAN_ARG(dispatch->settings->name), PAUSE_MS / 1000);
+	dispatch->passages_after_ms = now_ms + PAUSE_MS;
 	passage->is_late = true;
 	if (passage->courier == NULL) {
 		passage_return(passage);
