@@ -41,6 +41,10 @@ strangers_check(const struct section *section, const struct route_settings *rout
 	option_complain(section, "tls-name",
 			"has no meaning for mail exchangers, each of which has its own name; "
 			"remove it");
+	if (route->is_cut_through)
+		option_complain(section, "cut-through",
+				"is for named next hops only: a client cannot wait for the mail "
+				"exchangers of every domain; remove it");
 	if (section_inner(section, "auth", &auth))
 		section_complain(&auth, "would tell the login to the mail exchangers of every "
 					"domain; remove it, or name the next hop");

@@ -15,6 +15,7 @@ relayd_libdelivery_a_SOURCES = \
 	%D%/mx.c %D%/mx.h \
 	%D%/next_hop.c %D%/next_hop.h \
 	%D%/operation.c %D%/operation.h \
+	%D%/passage.c %D%/passage.h \
 	%D%/queued.c %D%/queued.h \
 	%D%/rates.c %D%/rates.h \
 	%D%/report.c %D%/report.h \

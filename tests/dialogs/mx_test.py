@@ -549,6 +549,7 @@ def configurations_say_what_is_wrong(workspace):
             ('next-hops = {{ "a.example:25", "mx" }}', "has to come first, and once"),
             ('next-hops = {{ "mx", "mx" }}', "has to come first, and once"),
             ('next-hops = {{ "mx" }} balance = true', "has no meaning for mail exchangers"),
+            ('next-hops = {{ "mx" }} cut-through = true', "is for named next hops only"),
             ('next-hops = {{ "mx" }} tls-name = "a.example"', "has no meaning for mail"),
             ('next-hops = {{ "mx" }} auth {{ user = "u" password-file = "/etc/hostname" }}',
              "would tell the login to the mail exchangers"),
