@@ -118,8 +118,14 @@ delivery_accepted(void *context, struct spool_message *message,
 	envelope_keep(delivery, queued, envelope);
 	for (job = &queued->first; job != NULL; job = job->next)
 		schedule_ready(&job_dispatch(delivery, job)->schedule, job);
-	for (job = &queued->first; job != NULL; job = job->next) /* no work ends in this turn */
+	queued->is_entering = true; /* what no next hop can take is over at once */
+	for (job = &queued->first; job != NULL; job = job->next)
 		dispatch_begin(job_dispatch(delivery, job));
+	queued->is_entering = false;
+	if (message_is_done(queued)) {
+		message_end(delivery, queued);
+		return;
+	}
 	for (job = &queued->first; job != NULL; job = job->next) {
 		if (job->place == JOB_READY && job_dispatch(delivery, job)->is_down &&
 		    queued->envelope != NULL)

@@ -530,6 +530,8 @@ message_end(struct delivery *delivery, struct queued *queued)
 {
 	struct spool_message *message = queued->message;
 
+	if (queued->is_entering)
+		return; /* whoever takes it in ends it, too */
 	operations_forget(delivery, queued);
 	envelope_forget(delivery, queued);
 	queued_free(&queued);

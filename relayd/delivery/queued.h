@@ -57,6 +57,7 @@ struct queued {
 	uint32_t envelope_octets;  /* of memory */
 	uint32_t recipient_count;
 	bool has_state;	     /* the state area has the layout of state.h */
+	bool is_entering;    /* delivery_accepted is at it: it may be over, but not gone */
 	bool is_looked_at;   /* an operation reads its envelope (operation.h) */
 	unsigned char flags; /* STATE_HELD ..., and what else stood there */
 	struct bounce *bounce; /* what is to be told of it; nearly always NULL */
