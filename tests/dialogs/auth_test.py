@@ -501,6 +501,9 @@ def helpers_hold_no_more_than_they_need(workspace):
     pid = relayd.helpers()[0]["pid"]
     limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
     assert re.search(r"Max core file size\s+0\s+0", limits), limits
+    for worker in relayd.worker_pids():  # passwords pass through their memory
+        assert re.search(r"Max core file size\s+0\s+0",
+                         pathlib.Path(f"/proc/{worker}/limits").read_text())
     if not harness.SANITIZED:
         status = pathlib.Path(f"/proc/{pid}/status").read_text()
         assert re.search(r"^NoNewPrivs:\s+1$", status, re.M), status
