@@ -12,6 +12,7 @@ SYSTEM_TESTS += \
 	tests/dialogs/policy_test.py \
 	tests/dialogs/postfix_differential_test.py \
 	tests/dialogs/proxy_test.py \
+	tests/dialogs/proxy_tls_test.py \
 	tests/dialogs/queue_test.py \
 	tests/dialogs/quickstart_test.py \
 	tests/dialogs/secure_clients_test.py \
