@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 # The whole program, on loopback, as clients and administrators see it.
 SYSTEM_TESTS += \
+	tests/dialogs/auth_sql_test.py \
 	tests/dialogs/auth_test.py \
 	tests/dialogs/bounce_test.py \
 	tests/dialogs/clients_test.py \
