@@ -25,8 +25,9 @@ struct companion_kind {
 
 extern const struct companion_kind pickup_companion;
 extern const struct companion_kind fetcher_companion;
+extern const struct companion_kind sts_companion;
 
-enum { COMPANION_PICKUP, COMPANION_FETCHER, COMPANION_COUNT };
+enum { COMPANION_PICKUP, COMPANION_FETCHER, COMPANION_STS, COMPANION_COUNT };
 
 /* Embedded by the supervisor. */
 struct companion {
@@ -51,7 +52,7 @@ void companions_reap(struct supervisor *supervisor);
 /* In a new process: their channels are not ours. */
 void companions_close(const struct supervisor *supervisor);
 
-/* The supervisor ends: kill what still runs. */
+/* The supervisor ends: wait for them, two seconds each at most, and kill what still runs. */
 void companions_end(struct supervisor *supervisor);
 
 #endif

@@ -21,6 +21,9 @@ struct courier {
 	struct job_load load; /* of the job that it takes next */
 	bool is_opening;
 	bool is_clear; /* TLS failed where it may: this connection does without */
+	bool is_probe; /* to a domain that failed before */
+	enum route_tls tls; /* as the next hop's DNS and the domain's policy have it */
+	const char *policy; /* "dane", "mta-sts", "mta-sts-testing" or NULL */
 	size_t depth; /* how many jobs may wait for it */
 };
 
@@ -32,6 +35,9 @@ void courier_open(struct dispatch *dispatch, struct next_hop *hop);
 
 /* Give a free courier an active job. False: that needed no connection, it is free still. */
 bool courier_take(struct courier *courier, struct job *job);
+
+/* Give a free courier a passage, unless it cannot carry it. */
+void courier_pass(struct courier *courier, struct passage *passage);
 
 /* Say goodbye; only to a free one. */
 void courier_dismiss(struct courier *courier);

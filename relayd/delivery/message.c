@@ -10,6 +10,7 @@
  */
 #include "delivery/delivery_private.h"
 #include "delivery/detour.h"
+#include "delivery/mx.h"
 #include "delivery/operation.h"
 #include "delivery/rates.h"
 #include "delivery/state.h"
@@ -45,14 +46,50 @@ job_owns(const struct delivery *delivery, const struct job *job, size_t recipien
 
 	if (queued->first.next == NULL)
 		return true;
-	return recipient_route(delivery, &queued->envelope->recipients[recipient]) ==
-	       job->route;
+
+	const struct envelope_recipient *all = queued->envelope->recipients;
+
+	return recipient_route(delivery, &all[recipient]) == job->route &&
+	       (!delivery->environment.routes[job->route].has_mx ||
+		mx_domain_is_same(all[recipient].address, all[job->first].address));
+}
+
+struct job *
+recipient_job(const struct delivery *delivery, struct queued *queued,
+	      const struct envelope *envelope, uint32_t recipient)
+{
+	size_t route = recipient_route(delivery, &envelope->recipients[recipient]);
+	struct span address = envelope->recipients[recipient].address;
+
+	if (!delivery->environment.routes[route].has_mx)
+		return queued_job(queued, route);
+	for (struct job *job = &queued->first; job != NULL && job->queued != NULL;
+	     job = job->next) {
+		if (job->route == route &&
+		    mx_domain_is_same(envelope->recipients[job->first].address, address))
+			return job;
+	}
+	return queued_job_add(queued, route, recipient);
 }
 
 struct dispatch *
 job_dispatch(const struct delivery *delivery, const struct job *job)
 {
-	return &delivery->dispatches[job->route];
+	return job->destination != NULL ? job->destination : &delivery->dispatches[job->route];
+}
+
+struct schedule *
+job_home(const struct delivery *delivery, struct job *job)
+{
+	if (job->destination != NULL) {
+		struct dispatch *destination = job->destination;
+
+		schedule_end(&destination->schedule, job);
+		dispatch_figures_update(destination);
+		dispatch_poke(&delivery->dispatches[job->route]);
+		job->destination = NULL;
+	}
+	return &delivery->dispatches[job->route].schedule;
 }
 
 size_t
@@ -189,9 +226,10 @@ static struct audit_delivery
 record_of(const struct delivery *delivery, const struct handover *handover, size_t at,
 	  const struct handover_place *how)
 {
-	const struct spool_info *info = spool_message_info(handover->message);
 	int64_t now_ms = loop_wall_ms(delivery->environment.loop);
-
+	int64_t since_ms = handover->message == NULL
+			       ? handover->envelope->arrived_wall_ms
+			       : spool_message_info(handover->message)->stored_wall_ms;
 	const struct smtp_client_tls *tls = how->tls;
 
 	return (struct audit_delivery){
@@ -199,6 +237,8 @@ record_of(const struct delivery *delivery, const struct handover *handover, size
 		.tls_cipher = span_of(tls == NULL ? NULL : tls->cipher),
 		.tls_unverified = span_of(tls == NULL ? NULL : tls->unverified),
 		.is_tls_verified = tls != NULL && tls->is_verified,
+		.tls_policy = how->policy,
+		.is_tls_policy_met = how->is_policy_met,
 		.wall_ms = now_ms,
 		.route = job_dispatch(delivery, handover->job)->settings->name,
 		.next_hop = how->next_hop,
@@ -206,7 +246,7 @@ record_of(const struct delivery *delivery, const struct handover *handover, size
 		.from = handover->envelope->sender,
 		.to = handover_recipient_get(handover, at)->address,
 		.reply = handover->recipients[at].reply,
-		.queued_ms = now_ms > info->stored_wall_ms ? now_ms - info->stored_wall_ms : 0,
+		.queued_ms = now_ms > since_ms ? now_ms - since_ms : 0,
 		.tries = handover->job->tries + 1U,
 	};
 }
@@ -232,8 +272,7 @@ rate_note(const struct delivery *delivery, const struct handover *handover, size
 			    handover->envelope->sender, event);
 }
 
-/* A next hop that does not relay for us says so in many ways; we say it in one. */
-static void
+void
 relay_refusals_name(struct handover *handover)
 {
 	struct buffer words;
@@ -243,7 +282,8 @@ relay_refusals_name(struct handover *handover)
 		struct handover_recipient *recipient = &handover->recipients[i];
 
 		if (recipient->result != RESULT_FAILED ||
-		    !report_is_relay_refusal(recipient->reply))
+		    !report_is_relay_refusal(recipient->reply) ||
+		    span_starts_fold(recipient->reply, span_of(REPORT_RELAY_REFUSED)))
 			continue;
 		buffer_clear(&words);
 		(void)buffer_append_text(&words, REPORT_RELAY_REFUSED);
@@ -306,6 +346,43 @@ result_take(struct delivery *delivery, const struct handover *handover, size_t a
 		rate_note(delivery, handover, at, RATE_DEFERRED);
 		audit_delivery(delivery->environment.audit, &record);
 		bounce_note_delay(delivery, handover, at, how);
+	}
+}
+
+void
+delivery_record(struct delivery *delivery, const struct handover *handover,
+		const struct handover_place *how)
+{
+	static const char *const words[] = {
+		[RESULT_NONE] = NULL,
+		[RESULT_UNTRIED] = NULL,
+		[RESULT_DELIVERED] = "delivered",
+		[RESULT_DEFERRED] = "deferred",
+		[RESULT_FAILED] = "failed",
+	};
+	static const enum rate_event events[] = {
+		[RESULT_DELIVERED] = RATE_DELIVERED,
+		[RESULT_DEFERRED] = RATE_DEFERRED,
+		[RESULT_FAILED] = RATE_FAILED,
+	};
+	struct route_figures *figures = job_dispatch(delivery, handover->job)->figures;
+
+	for (size_t i = 0; i < handover->recipient_count; i++) {
+		enum recipient_result result = handover->recipients[i].result;
+		struct audit_delivery record;
+		char id[ID_SIZE];
+
+		if (words[result] == NULL)
+			continue;
+		record = record_of(delivery, handover, i, how);
+		record.id = id_text(handover->envelope, id);
+		record.result = words[result];
+		audit_delivery(delivery->environment.audit, &record);
+		figure_add(result == RESULT_DELIVERED ? &figures->delivered
+			   : result == RESULT_FAILED  ? &figures->failed
+						      : &figures->deferred,
+			   1);
+		rate_note(delivery, handover, i, events[result]);
 	}
 }
 
@@ -413,14 +490,16 @@ job_settle(struct delivery *delivery, struct job *job, bool was_cut, bool goes_o
 		figure_add(&dispatch->figures->dead, 1);
 	}
 	if (job_count(delivery, job, RECIPIENT_WAITING) > 0) {
+		if (queued_is_held(queued))
+			schedule = job_home(delivery, job);
 		schedule_ready(schedule, job); /* the rest of its recipients, at once */
 		return;
 	}
 	if (deferred == 0) {
 		if (dead > 0)
-			schedule_bury(schedule, job);
+			schedule_bury(job_home(delivery, job), job);
 		else
-			schedule_end(schedule, job);
+			schedule_end(job_home(delivery, job), job);
 		return;
 	}
 	for (size_t i = 0; i < queued->recipient_count; i++) {
@@ -433,7 +512,8 @@ job_settle(struct delivery *delivery, struct job *job, bool was_cut, bool goes_o
 	}
 	round_end(job);
 	job->was_cut = was_cut && job->tries <= CUT_TRIES_MAX;
-	schedule_wait(schedule, job, loop_now_ms(delivery->environment.loop) + delay_ms);
+	schedule_wait(job_home(delivery, job), job,
+		      loop_now_ms(delivery->environment.loop) + delay_ms);
 }
 
 /* If nobody is at work on it, whoever has to know is told of what became of it. */
@@ -496,7 +576,7 @@ delivery_park(struct delivery *delivery, struct job *job)
 	const struct loop *loop = delivery->environment.loop;
 	int64_t wait_ms = dispatch_next_try_ms(dispatch) - loop_now_ms(loop);
 	struct handover_place how = {
-		.next_hop = span_of(dispatch->hops[dispatch->failed_hop].text),
+		.next_hop = dispatch_failed_name(dispatch),
 		.hop = NO_HOP,
 	};
 	struct queued *queued = job->queued;
@@ -527,7 +607,7 @@ delivery_put_off(struct delivery *delivery, struct job *job, struct span why)
 	int64_t delay_ms = job_delay_ms(delivery, job);
 
 	round_end(job);
-	schedule_wait(&job_dispatch(delivery, job)->schedule, job,
+	schedule_wait(job_home(delivery, job), job,
 		      loop_now_ms(delivery->environment.loop) + delay_ms);
 	if (queued->has_state)
 		head_write(delivery, queued, why);
@@ -564,7 +644,7 @@ job_put_off(struct delivery *delivery, struct job *job, const char *why)
 		  (unsigned long long)spool_message_info(job->queued->message)->uid, why);
 	if (job->tries < UINT16_MAX)
 		job->tries++;
-	schedule_wait(&job_dispatch(delivery, job)->schedule, job,
+	schedule_wait(job_home(delivery, job), job,
 		      loop_now_ms(delivery->environment.loop) + delay_ms);
 }
 

@@ -5,9 +5,11 @@ SYSTEM_TESTS += \
 	tests/dialogs/auth_test.py \
 	tests/dialogs/bounce_test.py \
 	tests/dialogs/clients_test.py \
+	tests/dialogs/cut_through_test.py \
 	tests/dialogs/dialogs_test.py \
 	tests/dialogs/limits_test.py \
 	tests/dialogs/main_job_test.py \
+	tests/dialogs/mx_test.py \
 	tests/dialogs/oauth_test.py \
 	tests/dialogs/pickup_test.py \
 	tests/dialogs/policy_test.py \
