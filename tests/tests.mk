@@ -15,6 +15,7 @@ include tests/audit/tests.mk
 include tests/session/tests.mk
 include tests/delivery/tests.mk
 include tests/config/tests.mk
+include tests/daemon/tests.mk
 include tests/ctl/tests.mk
 include tests/fuzz/tests.mk
 include tests/dialogs/tests.mk

@@ -183,6 +183,24 @@ callback_log(void *context, int level, const char *message)
 
 /* ---- Names ---- */
 
+/*
+ * The plug-in for SQL writes names into its statements, for SQLite as they come and for the
+ * others without knowing the connection's character set. What could end a string there is in
+ * no login of a database.
+ */
+static bool
+name_is_harmless(const struct auth_settings *settings, struct span name)
+{
+	if (settings->method != AUTH_METHOD_AUXPROP || settings->auxprop_plugin == NULL ||
+	    strcmp(settings->auxprop_plugin, "sql") != 0)
+		return true;
+	for (size_t i = 0; i < name.len; i++) {
+		if (strchr("'\"`\\;", name.ptr[i]) != NULL)
+			return false;
+	}
+	return true;
+}
+
 static int
 callback_canonical(sasl_conn_t *conn, void *context, const char *in, unsigned in_len,
 		   unsigned flags, const char *realm, char *out, unsigned out_max,
@@ -196,7 +214,8 @@ callback_canonical(sasl_conn_t *conn, void *context, const char *in, unsigned in
 	(void)realm;
 	if (login_canonical(span_of(dialog->engine->settings->realm),
 			    (struct span){ in, in_len }, login, &len) != PARSE_OK ||
-	    len >= out_max)
+	    len >= out_max ||
+	    !name_is_harmless(dialog->engine->settings, (struct span){ login, len }))
 		return SASL_BADPROT;
 	memcpy(out, login, len);
 	out[len] = '\0';

@@ -37,9 +37,15 @@ fetcher_confine(void *context, struct fault *fault)
 {
 	const struct confinement *confinement = context;
 	const char *writable[] = { confinement->settings->state_directory };
+	/* it lives long and asks the C library for names, which reads what is there then */
+	static const char *const readable[] = { "/etc" };
+	const struct sandbox_paths paths = {
+		.readable = readable, .readable_count = ARRAY_LEN(readable),
+		.writable = writable, .writable_count = ARRAY_LEN(writable),
+	};
 
 	return privileges_drop(NULL, false, fault) &&
-	       sandbox_enter(writable, ARRAY_LEN(writable), confinement->log, fault);
+	       sandbox_enter(&paths, confinement->log, fault);
 }
 
 static int

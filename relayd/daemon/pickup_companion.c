@@ -39,6 +39,9 @@ pickup_companion_run(struct supervisor *supervisor, const struct settings *setti
 		     const struct log *log, int channel)
 {
 	const char *writable[] = { settings->pickup.directory, settings->state_directory };
+	const struct sandbox_paths paths = {
+		.writable = writable, .writable_count = ARRAY_LEN(writable),
+	};
 	struct fault fault = { .error = 0 };
 	struct buffer path;
 	const struct pickup_start start = {
@@ -53,7 +56,7 @@ pickup_companion_run(struct supervisor *supervisor, const struct settings *setti
 
 	(void)supervisor;
 	if (privileges_drop(NULL, false, &fault) &&
-	    sandbox_enter(writable, ARRAY_LEN(writable), log, &fault))
+	    sandbox_enter(&paths, log, &fault))
 		status = pickup_run(&start);
 	else
 		log_error(log, "cannot start: %s", fault_text(&fault));

@@ -3,6 +3,8 @@
 #define _GNU_SOURCE /* setgroups, O_PATH, syscall */
 #include "daemon/sandbox.h"
 
+#include "base/memory.h"
+
 #include <cap-ng.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +13,9 @@
 #include <sched.h>
 #include <seccomp.h>
 #include <stdint.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -122,15 +126,16 @@ landlock_allow(int rules, const char *path, uint64_t rights, struct fault *fault
 	return status == 0;
 }
 
-static const char *const worker_readable[] = { "/etc", "/run/systemd/resolve",
-					       "/usr/share/dns", "/usr/share/zoneinfo",
-					       "/dev/urandom", "/dev/null", "/proc/self",
-					       "/sys/devices/system/cpu" };
+/* Not all of /etc: there are users files, keys and passwords of routes. */
+static const char *const worker_readable[] = {
+	"/etc/gai.conf", "/etc/host.conf", "/etc/hosts", "/etc/localtime", "/etc/nsswitch.conf",
+	"/etc/protocols", "/etc/resolv.conf", "/etc/services", "/etc/ssl/openssl.cnf",
+	"/run/systemd/resolve", "/usr/share/dns", "/usr/share/zoneinfo", "/dev/urandom",
+	"/dev/null", "/proc/self", "/sys/devices/system/cpu",
+};
 
 static bool
-landlock_enter(const char *const *readable, size_t readable_count,
-	       const char *const *writable, size_t writable_count, const struct log *log,
-	       struct fault *fault)
+landlock_enter(const struct sandbox_paths *paths, const struct log *log, struct fault *fault)
 {
 	long abi = syscall(SYS_landlock_create_ruleset, NULL, (size_t)0, LANDLOCK_VERSION_FLAG);
 
@@ -147,11 +152,11 @@ landlock_enter(const char *const *readable, size_t readable_count,
 		return fault_set(fault, "landlock_create_ruleset");
 	bool ok = true;
 
-	for (size_t i = 0; ok && i < readable_count; i++)
-		ok = landlock_allow(rules, readable[i], LANDLOCK_READ_FILE | LANDLOCK_READ_DIR,
-				    fault);
-	for (size_t i = 0; ok && i < writable_count; i++)
-		ok = landlock_allow(rules, writable[i], rights & ~LANDLOCK_EXECUTE, fault);
+	for (size_t i = 0; ok && i < paths->readable_count; i++)
+		ok = landlock_allow(rules, paths->readable[i],
+				    LANDLOCK_READ_FILE | LANDLOCK_READ_DIR, fault);
+	for (size_t i = 0; ok && i < paths->writable_count; i++)
+		ok = landlock_allow(rules, paths->writable[i], rights & ~LANDLOCK_EXECUTE, fault);
 	if (ok && syscall(SYS_landlock_restrict_self, rules, 0) == -1)
 		ok = fault_set(fault, "landlock_restrict_self");
 	(void)close(rules);
@@ -256,22 +261,39 @@ seccomp_enter(struct fault *fault)
 void
 dumps_forbid(void)
 {
+	const struct rlimit none = { .rlim_cur = 0, .rlim_max = 0 };
+
+	(void)setrlimit(RLIMIT_CORE, &none);
 	/* a sanitizer looks for leaks by tracing itself, which this forbids, too */
 	if (!IS_SANITIZED)
 		(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
 }
 
 bool
-sandbox_enter(const char *const *writable, size_t writable_count, const struct log *log,
-	      struct fault *fault)
+sandbox_enter(const struct sandbox_paths *paths, const struct log *log, struct fault *fault)
 {
-	if (IS_SANITIZED) {
+	const size_t common = ARRAY_LEN(worker_readable);
+	const char **readable = memory_new_array(common + paths->readable_count,
+						 sizeof(*readable));
+	struct sandbox_paths all = {
+		.readable = readable,
+		.readable_count = common + paths->readable_count,
+		.writable = paths->writable,
+		.writable_count = paths->writable_count,
+	};
+
+	memcpy(readable, worker_readable, sizeof(worker_readable));
+	for (size_t i = 0; i < paths->readable_count; i++)
+		readable[common + i] = paths->readable[i];
+
+	bool ok = true;
+
+	if (IS_SANITIZED)
 		log_info(log, "built with sanitizers, which need what a sandbox forbids: none");
-		return true;
-	}
-	return landlock_enter(worker_readable, ARRAY_LEN(worker_readable), writable,
-			      writable_count, log, fault) &&
-	       seccomp_enter(fault);
+	else
+		ok = landlock_enter(&all, log, fault) && seccomp_enter(fault);
+	free(readable);
+	return ok;
 }
 
 /* What no helper of ours calls, whatever library runs in it. */
@@ -302,10 +324,12 @@ sandbox_enter_helper(const struct log *log, struct fault *fault)
 {
 	static const char *const readable[] = { "/" };
 	static const char *const writable[] = { "/tmp", "/var/tmp", "/dev/null" };
+	const struct sandbox_paths paths = {
+		.readable = readable, .readable_count = ARRAY_LEN(readable),
+		.writable = writable, .writable_count = ARRAY_LEN(writable),
+	};
 
 	if (IS_SANITIZED)
 		return true;
-	return landlock_enter(readable, ARRAY_LEN(readable), writable, ARRAY_LEN(writable), log,
-			      fault) &&
-	       seccomp_enter_helper(fault);
+	return landlock_enter(&paths, log, fault) && seccomp_enter_helper(fault);
 }

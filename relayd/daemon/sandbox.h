@@ -17,18 +17,31 @@
  */
 bool privileges_drop(const char *user, bool keeps_bind, struct fault *fault);
 
-/* No core dump of this process and its children: there are keys in its memory. */
+/*
+ * No core dump of this process and its children: there are keys or passwords in its memory.
+ * Call it after privileges_drop, too: the kernel forgets it with a change of account.
+ */
 void dumps_forbid(void);
 
 /* Give the directory to the account; made when missing (its parent must exist). */
 bool directory_give(const char *path, const char *user, struct fault *fault);
 
+/* What a process may get at besides the few places that every one needs. Borrowed. */
+struct sandbox_paths {
+	const char *const *readable;
+	size_t readable_count;
+	const char *const *writable;
+	size_t writable_count;
+};
+
 /*
- * A worker's sandbox: files only below writable (and a few read-only places that name
- * resolution needs), and only the system calls that a worker makes; starting a program ends
- * the process. Call it after privileges_drop and before the first byte from the network.
+ * A worker's sandbox: files only below these paths (and a few read-only ones that name
+ * resolution needs; of /etc no users file, no key), and only the system calls that a worker
+ * makes; starting a program ends the process. A path that is a file stands for the file that
+ * is there now, not for one that replaces it. Call it after privileges_drop and before the
+ * first byte from the network.
  */
-bool sandbox_enter(const char *const *writable, size_t writable_count, const struct log *log,
+bool sandbox_enter(const struct sandbox_paths *paths, const struct log *log,
 		   struct fault *fault);
 
 /*

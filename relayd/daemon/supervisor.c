@@ -169,13 +169,20 @@ certificates_timer_expired(struct loop_timer *timer)
 	certificates_look(LIST_OWNER(timer, struct supervisor, certificates_timer));
 }
 
+/* Keys stay in memory, and the passwords of clients pass through that of the workers. */
+static void
+secrets_protect(const struct settings *settings)
+{
+	if (settings->tls_count > 0 || settings->auth_mechanisms != 0)
+		dumps_forbid();
+}
+
 /* Read what a configuration's tls sections name, with the rights that there are. */
 static bool
 certificates_read(const struct supervisor *supervisor, const struct settings *settings,
 		  struct tls_server **tls, struct fault *fault)
 {
-	if (settings->tls_count > 0)
-		dumps_forbid();
+	secrets_protect(settings);
 	return certificates_open(settings, supervisor->ticket_keys, clock_wall_ms(), tls, fault);
 }
 
@@ -617,12 +624,15 @@ state_lock(struct supervisor *supervisor, const struct settings *settings, struc
 static bool
 rights_use(struct supervisor *supervisor, const struct settings *settings, struct fault *fault)
 {
-	return directory_give(settings->state_directory, settings->user, fault) &&
-	       certificates_read(supervisor, settings, &supervisor->candidate->tls, fault) &&
-	       (settings->pickup.directory == NULL ||
-		directory_give(settings->pickup.directory, settings->user, fault)) &&
-	       sockets_bind(supervisor, settings, fault) &&
-	       privileges_drop(settings->user, true, fault);
+	bool ok = directory_give(settings->state_directory, settings->user, fault) &&
+		  certificates_read(supervisor, settings, &supervisor->candidate->tls, fault) &&
+		  (settings->pickup.directory == NULL ||
+		   directory_give(settings->pickup.directory, settings->user, fault)) &&
+		  sockets_bind(supervisor, settings, fault) &&
+		  privileges_drop(settings->user, true, fault);
+
+	secrets_protect(settings); /* anew: with the account the kernel forgot it */
+	return ok;
 }
 
 static bool

@@ -272,8 +272,14 @@ worker_confine(struct worker *worker, struct fault *fault)
 		parents[i] = memory_copy_text(settings->routes[i].maildir);
 		writable[count++] = dirname(parents[i]);
 	}
+	const struct sandbox_paths paths = {
+		.readable = &settings->dns.trust_anchor_file,
+		.readable_count = settings->dns.trust_anchor_file != NULL,
+		.writable = writable,
+		.writable_count = count,
+	};
 	bool ok = privileges_drop(NULL, false, fault) &&
-		  sandbox_enter(writable, count, worker->log, fault);
+		  sandbox_enter(&paths, worker->log, fault);
 
 	for (size_t i = 0; i < settings->route_count; i++)
 		free(parents[i]);

@@ -53,12 +53,15 @@ session_user(const struct session *session)
 
 /* --- what is offered --- */
 
-/* May the client's password come as it is? Nobody listens between this machine and itself. */
+/*
+ * May the client's password come as it is? Nobody listens between this machine and itself; what
+ * others say of the client's address is no proof of that.
+ */
 static bool
 session_takes_clear_text(const struct session *session)
 {
 	return session_tls(session) != NULL || session->settings->auth_without_tls ||
-	       ip_is_loopback(&session->peer.ip);
+	       (session->introduction == NULL && ip_is_loopback(&session->peer.ip));
 }
 
 /*

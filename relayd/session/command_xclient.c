@@ -3,7 +3,7 @@
  * XCLIENT (Postfix's XCLIENT_README): a host that is named in `xclient` says who its client is.
  * The session begins afresh as that client's, with the connector of its address; the host may
  * say XCLIENT again at any time between two messages. What one XCLIENT leaves out stays as it
- * was.
+ * was. The host's own login and certificate say nothing of its client.
  */
 #include "session/session_private.h"
 
@@ -88,6 +88,7 @@ introduction_take(struct session *session, const struct xclient_argument *x)
 	if (!told->has_xclient)
 		told->xclient = session->peer;
 	told->has_xclient = true;
+	session_forget_certificate(session);
 	if ((x->given & XCLIENT_ADDR) != 0)
 		session->peer = (struct ip_endpoint){ .ip = x->client.ip };
 	if ((x->given & XCLIENT_PORT) != 0)

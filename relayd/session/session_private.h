@@ -331,6 +331,12 @@ bool session_may_start_tls(const struct session *session);
 /* Is it a session whose first octets must be TLS, and are not yet? Then nothing can be said. */
 bool session_awaits_tls(const struct session *session);
 
+/* Has XCLIENT in clear made it one of a connector that begins with TLS? It is too late then. */
+bool session_missed_tls(const struct session *session);
+
+/* After XCLIENT: the certificate was the host's, and says nothing of its client. */
+void session_forget_certificate(struct session *session);
+
 /*
  * Begin the handshake; what was written has left. first: octets of the client's that were read
  * already, behind a PROXY header; never any that came behind STARTTLS.

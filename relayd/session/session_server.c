@@ -359,10 +359,15 @@ connector_choose(struct session *session)
 	}
 	session->settings = &environment->connectors[session->connector];
 	session->figures = &environment->figures[session->connector];
-	if (introduction_is_believed(session))
+	if (!introduction_is_believed(session))
+		session_turn_away(
+		    session, REASON_CONNECTION_GO_BETWEEN,
+		    "the connector does not name the host that speaks for this client");
+	else if (session_missed_tls(session))
+		session_turn_away(session, REASON_CONNECTION_GO_BETWEEN,
+				  "the connector begins with TLS, and XCLIENT was said in clear");
+	else
 		return true;
-	session_turn_away(session, REASON_CONNECTION_GO_BETWEEN,
-			  "the connector does not name the host that speaks for this client");
 	return false;
 }
 

@@ -51,10 +51,39 @@ session_may_start_tls(const struct session *session)
 	return session->tls == NULL && (demand == TLS_OFFERED || demand == TLS_REQUIRED);
 }
 
+/* Has somebody said XCLIENT, and so spoken already? */
+static bool
+session_is_told(const struct session *session)
+{
+	return session->introduction != NULL && session->introduction->has_xclient;
+}
+
 bool
 session_awaits_tls(const struct session *session)
 {
-	return session->settings->tls == TLS_IMPLICIT && session->tls == NULL;
+	return session->settings->tls == TLS_IMPLICIT && session->tls == NULL &&
+	       !session_is_told(session);
+}
+
+bool
+session_missed_tls(const struct session *session)
+{
+	return session->settings->tls == TLS_IMPLICIT && session->tls == NULL &&
+	       session_is_told(session);
+}
+
+void
+session_forget_certificate(struct session *session)
+{
+	if (session->tls == NULL || session->tls->identity_count == 0)
+		return;
+	struct tls_facts facts = *session->tls;
+
+	facts.identities = NULL;
+	facts.identity_count = 0;
+	facts.is_verified = false;
+	facts.unverified = NULL;
+	session->tls = tls_facts_copy(&session->tls_arena, &facts);
 }
 
 /* --- failures --- */
@@ -127,6 +156,8 @@ handshake_done(struct stream *stream, const struct tls_facts *facts, struct faul
 		figure_add(&session->figures->tls_resumed);
 	arena_init(&session->tls_arena, FACTS_OCTETS);
 	session->tls = tls_facts_copy(&session->tls_arena, facts);
+	if (session_is_told(session))
+		session_forget_certificate(session);
 	session->waits &= ~(unsigned)WAIT_HANDSHAKE;
 	session_forget(session);
 	session_note_life(session);

@@ -143,6 +143,9 @@ class Scram:
     def first(self):
         return b64(self.gs2 + self.bare)
 
+    def channel(self):
+        return b64(self.gs2)
+
     def final(self, server_first):
         self.server_first = base64.b64decode(server_first).decode()
         parts = dict(p.split("=", 1) for p in self.server_first.split(","))
@@ -150,7 +153,7 @@ class Scram:
         salted = hashlib.pbkdf2_hmac(self.digest, self.password.encode(),
                                      base64.b64decode(parts["s"]), int(parts["i"]))
         key = hmac.digest(salted, b"Client Key", self.digest)
-        without = f"c={b64(self.gs2)},r={parts['r']}"
+        without = f"c={self.channel()},r={parts['r']}"
         message = ",".join((self.bare, self.server_first, without)).encode()
         signature = hmac.digest(hashlib.new(self.digest, key).digest(), message, self.digest)
         proof = bytes(a ^ b for a, b in zip(key, signature))
@@ -172,14 +175,18 @@ def scram_login(client, user, password, digest="sha256", name="SCRAM-SHA-256", g
     return reply, scram
 
 
-def with_sasldb(workspace, **keywords):
-    require("saslpasswd2")
-    path = workspace.path / "sasldb2"
-    relayd = AuthRelayd(workspace, sasl=f'method = "sasldb" sasldb-path = "{path}"', **keywords)
+def sasldb_make(path):
     done = run(require("saslpasswd2"), "-p", "-c", "-u", REALM, "-f", path, "billing", input=GOOD)
     assert done.returncode == 0, done
     if os.getuid() == 0:
         shutil.chown(path, "nobody")
+
+
+def with_sasldb(workspace, **keywords):
+    require("saslpasswd2")
+    path = workspace.path / "sasldb2"
+    relayd = AuthRelayd(workspace, sasl=f'method = "sasldb" sasldb-path = "{path}"', **keywords)
+    sasldb_make(path)
     return relayd.start()
 
 
@@ -234,7 +241,8 @@ transport.sendMail({ from, to, subject: 'from nodemailer', text: 'hello' })
 """
 
 
-def by_nodemailer(relayd, mechanism, password):
+def nodemailer_modules():
+    """Where node finds nodemailer, which is installed when it is not there."""
     folder = harness.BUILD / "tests" / "node"
     if not (folder / "node_modules" / "nodemailer").exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -242,10 +250,15 @@ def by_nodemailer(relayd, mechanism, password):
                    "--silent", "nodemailer@6")
         if done.returncode != 0:
             raise Skip("nodemailer cannot be installed here")
+    return folder / "node_modules"
+
+
+def by_nodemailer(relayd, mechanism, password):
+    modules = nodemailer_modules()
     script = relayd.workspace.path / "send.js"
     script.write_text(NODEMAILER)
     return run("node", script, relayd.port, FROM, TO, mechanism, password,
-               env=dict(os.environ, NODE_PATH=str(folder / "node_modules")))
+               env=dict(os.environ, NODE_PATH=str(modules)))
 
 
 def clients_log_in(relayd, wanted):
@@ -488,6 +501,9 @@ def helpers_hold_no_more_than_they_need(workspace):
     pid = relayd.helpers()[0]["pid"]
     limits = pathlib.Path(f"/proc/{pid}/limits").read_text()
     assert re.search(r"Max core file size\s+0\s+0", limits), limits
+    for worker in relayd.worker_pids():  # passwords pass through their memory
+        assert re.search(r"Max core file size\s+0\s+0",
+                         pathlib.Path(f"/proc/{worker}/limits").read_text())
     if not harness.SANITIZED:
         status = pathlib.Path(f"/proc/{pid}/status").read_text()
         assert re.search(r"^NoNewPrivs:\s+1$", status, re.M), status

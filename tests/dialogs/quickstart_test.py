@@ -31,7 +31,7 @@ def does_what_it_prints(workspace):
         trials, why = commands[:4], commands[4]
         wanted = (r"250 2\.0\.0 Ok: queued as (\w+)", r"550 5\.7\.1 Unable to relay \[(\w+)\]",
                   r"550 5\.7\.367 Sender not authorized for relay \[(\w+)\]",
-                  r"235 2\.7\.0 [\s\S]*250 2\.0\.0 Ok: queued as (\w+)")
+                  r"TLS started [\s\S]*235 2\.7\.0 [\s\S]*250 2\.0\.0 Ok: queued as (\w+)")
         stories = ("relayed", "5.7.1", "5.7.367", "billing@example.com")
         for command, pattern, story in zip(trials, wanted, stories):
             said = subprocess.run(command, shell=True, capture_output=True, text=True,

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 # The whole program, on loopback, as clients and administrators see it.
 SYSTEM_TESTS += \
+	tests/dialogs/auth_sql_test.py \
 	tests/dialogs/auth_test.py \
 	tests/dialogs/bounce_test.py \
 	tests/dialogs/clients_test.py \
@@ -14,11 +15,20 @@ SYSTEM_TESTS += \
 	tests/dialogs/policy_test.py \
 	tests/dialogs/postfix_differential_test.py \
 	tests/dialogs/proxy_test.py \
+	tests/dialogs/proxy_tls_test.py \
 	tests/dialogs/queue_test.py \
 	tests/dialogs/quickstart_test.py \
+	tests/dialogs/secure_clients_test.py \
 	tests/dialogs/supervisor_test.py \
 	tests/dialogs/tls_test.py \
 	tests/dialogs/upstream_test.py
+
+# A client of TLS that tells its channel binding.
+check_PROGRAMS += tests/dialogs/exporter_client
+tests_dialogs_exporter_client_SOURCES = %D%/exporter_client.c
+tests_dialogs_exporter_client_CFLAGS = $(OPENSSL_CFLAGS)
+tests_dialogs_exporter_client_LDADD = $(OPENSSL_LIBS)
+
 EXTRA_DIST += \
 	tests/dialogs/bytes.dialog \
 	tests/dialogs/chunking.dialog \
