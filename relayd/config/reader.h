@@ -159,6 +159,7 @@ void auth_ban_read(struct reader *reader);
 void tls_read(struct reader *reader); /* before the connectors */
 void connectors_read(struct reader *reader);
 void pickup_read(struct reader *reader); /* after the connectors, whose last it adds */
+void metrics_read(struct reader *reader); /* after the connectors */
 void routes_read(struct reader *reader);
 void grants_read(struct reader *reader);
 

@@ -210,7 +210,7 @@ static const struct option_schema root_options[] = {
 	{ "queue",           OPTION_SECTION,        IN_THIS_RELEASE, NULL, &queue_schema },
 	{ "audit",           OPTION_SECTION,        IN_THIS_RELEASE, NULL, &audit_schema },
 	{ "dns",             OPTION_SECTION,        IN_THIS_RELEASE, NULL, &dns_schema },
-	{ "metrics",         OPTION_SECTION,        NOT_YET,         NULL, &metrics_schema },
+	{ "metrics",         OPTION_SECTION,        IN_THIS_RELEASE, NULL, &metrics_schema },
 	{ "shared",          OPTION_SECTION,        IN_THIS_RELEASE, NULL, &shared_schema },
 };
 const struct section_schema schema_root = SECTION(root_options);

@@ -29,6 +29,12 @@ struct pickup_settings {
 	uint64_t message_octets_max;
 };
 
+/* metrics { } */
+struct metrics_settings {
+	bool is_wanted;
+	struct ip_endpoint listen; /* loopback */
+};
+
 struct settings {
 	struct arena arena; /* owns everything below but the policy */
 	const char *path;   /* of the main file */
@@ -51,6 +57,7 @@ struct settings {
 	unsigned auth_mechanisms; /* AUTH_BITs that some connector offers; 0: no AUTH */
 	struct shared_settings shared;
 	struct pickup_settings pickup;
+	struct metrics_settings metrics;
 	int64_t audit_keep_ms; /* 0: for ever */
 };
 

@@ -493,14 +493,39 @@ static const struct broken {
 		"relayd.conf:4: option 'networks' of grant \"a\": 'pickup' is the client of the "
 		"pickup directory, and there is none; write pickup { directory = \"...\" }, or "
 		"remove this\n" },
-	{ "a section of a later release: metrics",
+	{ "metrics without an address",
 		HOSTNAME
 		CONNECTOR
 		ROUTE
 		GRANT
-		"metrics { listen = \"127.0.0.1:9925\" }\n",
-		"relayd.conf:5: section 'metrics': not available in this release "
-		"of relayd; remove it\n" },
+		"metrics { }\n",
+		"relayd.conf:5: metrics has no listen; write for example listen = "
+		"\"127.0.0.1:9925\"\n" },
+	{ "metrics at no address",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"metrics { listen = \"localhost\" }\n",
+		"relayd.conf:5: option 'listen' of metrics: 'localhost' is not an address and a "
+		"port; write for example \"127.0.0.1:9925\" or \"[::1]:9925\"\n" },
+	{ "metrics for everybody",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"metrics { listen = \"0.0.0.0:9925\" }\n",
+		"relayd.conf:5: option 'listen' of metrics: '0.0.0.0:9925' is no address of this "
+		"machine alone, and the figures are given to whoever asks; write "
+		"\"127.0.0.1:9925\", and let a web server that checks who asks pass them on\n" },
+	{ "metrics where a connector listens",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"metrics { listen = \"127.0.0.1:2525\" }\n",
+		"relayd.conf:5: option 'listen' of metrics: '127.0.0.1:2525' is where a connector "
+		"listens; write another port\n" },
 	{ "a shared section without Redis",
 		HOSTNAME
 		CONNECTOR
