@@ -493,6 +493,37 @@ static const struct broken {
 		"relayd.conf:4: option 'networks' of grant \"a\": 'pickup' is the client of the "
 		"pickup directory, and there is none; write pickup { directory = \"...\" }, or "
 		"remove this\n" },
+	{ "a route that only takes some of what a grant accepts",
+		HOSTNAME
+		CONNECTOR
+		"route \"shop\" { recipients = \"*\" senders = \"@shop.example\" "
+		"next-hops = \"192.0.2.1\" }\n"
+		GRANT,
+		"relayd.conf:4: grant \"app\" allows recipients \"*\", but no route takes all of "
+		"them; write route = \"NAME\" here, or recipients = { \"*\" } in a route without "
+		"senders, min-size and max-size\n" },
+	{ "routes with conditions that cannot be met",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"route \"a\" { recipients = \"*\" senders = { } next-hops = \"192.0.2.1\" }\n"
+		"route \"b\" { recipients = \"*\" min-size = \"2MB\" max-size = \"1MB\"\n"
+		"    next-hops = \"192.0.2.1\" }\n"
+		"route \"c\" { min-size = \"2MB\" next-hops = \"192.0.2.1\" }\n"
+		"route \"d\" { recipients = \"*\" senders = \"shop\" max-size = \"large\"\n"
+		"    next-hops = \"192.0.2.1\" }\n",
+		"relayd.conf:5: option 'senders' of route \"a\": the list is empty; no message "
+		"would ever take this route; write patterns, or remove the option for any sender\n"
+		"relayd.conf:6: route \"b\" has a min-size above its max-size, so no message would "
+		"ever take it; write a smaller min-size\n"
+		"relayd.conf:8: route \"c\" has min-size but no recipients, and a grant that names "
+		"a route is not asked for more; write recipients = { \"*\" }, or remove min-size\n"
+		"relayd.conf:9: option 'senders' of route \"d\": 'shop' is not a sender pattern; "
+		"write an address, \"@example.com\", \"@*.example.com\" for all domains below it, "
+		"or \"*\"\n"
+		"relayd.conf:9: option 'max-size' of route \"d\": 'large' is not a size; write for "
+		"example \"36MB\", \"100KB\" or a number of octets\n" },
 	{ "metrics without an address",
 		HOSTNAME
 		CONNECTOR
