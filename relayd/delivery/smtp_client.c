@@ -481,10 +481,12 @@ response_write(struct smtp_client *client, const char *words, struct span respon
 	struct buffer *out = client->environment->scratch;
 
 	buffer_clear(out);
+	/* one place, to be wiped */
+	(void)buffer_reserve(out, strlen(words) + response.len / 3 * 4 + sizeof("====\r\n"));
 	buffer_append_text(out, words);
 	(void)base64_encode(out, response);
 	buffer_append_text(out, "\r\n");
-	(void)stream_write(&client->stream, buffer_span(out));
+	(void)stream_write_secret(&client->stream, buffer_span(out));
 	memory_wipe(out->ptr, out->len);
 	client_wait(client, client->environment->timeouts->hello_ms);
 }
