@@ -170,6 +170,20 @@ client_end_reply(struct smtp_client *client)
 
 /* ---- Commands ---- */
 
+#define REWRITING_OCTETS 64 /* what a rewritten header grows by, but for the addresses */
+
+/* RFC 1870 s.6.1: an estimate, which had better not be too small. */
+static uint64_t
+size_estimate(const struct handover *handover)
+{
+	uint64_t octets = spool_message_info(handover->message)->body_octets;
+
+	if (handover->rewriting.to.len > 0)
+		octets += 2 * handover->rewriting.to.len + handover->envelope->sender.len +
+			  REWRITING_OCTETS;
+	return octets;
+}
+
 static void
 sender_compose(const struct smtp_client *client, const struct handover *handover)
 {
@@ -182,8 +196,7 @@ sender_compose(const struct smtp_client *client, const struct handover *handover
 	buffer_append_text(out, ">");
 	if (offers & EHLO_SIZE)
 		buffer_printf(out, " SIZE=%llu",
-			      (unsigned long long)spool_message_info(handover->message)
-				  ->body_octets);
+			      (unsigned long long)size_estimate(handover));
 	if ((offers & EHLO_8BITMIME) && envelope->body == BODY_8BITMIME)
 		buffer_append_text(out, " BODY=8BITMIME");
 	if ((offers & EHLO_SMTPUTF8) && envelope->is_smtputf8)
