@@ -183,7 +183,7 @@ order_take(struct worker *worker, struct span cargo)
 {
 	struct worker_order *order = memory_new(sizeof(*order));
 	struct fault fault = { .error = 0 };
-	struct control_request request;
+	struct control_request request = { .command = "" };
 	struct arena arena;
 	const char *why;
 

@@ -553,6 +553,21 @@ def adds_what_is_missing(workspace):
     world.relayd.stop()
 
 
+def hides_the_client(workspace):
+    for hides, connector in ((False, ""), (True, "hide-client = true")):
+        folder = harness.Workspace()
+        try:
+            world = World(folder, connector=connector)
+            world.send(recipients=["a@p.example"])
+            m = email.message_from_bytes(world.next.wait(1)[0][2])
+            assert ("127.0.0.1" in m["Received"]) != hides, m["Received"]
+            assert ("app7.example.com" in m["Received"]) != hides, m["Received"]
+            assert "by relay.example.com" in m["Received"]
+            world.relayd.stop()
+        finally:
+            folder.close()
+
+
 def refuses_what_it_delivered_before(workspace):
     world = World(workspace)
     with Client(world.relayd.port) as client:
@@ -641,5 +656,6 @@ if __name__ == "__main__":
                 tells_the_postmaster_if_nobody_else, never_reports_a_report,
                 does_not_send_backscatter, writes_addresses_of_other_scripts,
                 refuses_rather_than_mangles, loses_no_report_in_a_crash, rewrites_senders,
-                adds_what_is_missing, refuses_what_it_delivered_before,
+                adds_what_is_missing, hides_the_client,
+                refuses_what_it_delivered_before,
                 reports_what_a_real_postfix_refuses, counts_rates)
