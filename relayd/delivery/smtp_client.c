@@ -583,8 +583,8 @@ token_login_begin(struct smtp_client *client)
 	(void)snprintf(words, sizeof(words), "AUTH %s ", name);
 	if (token_response_make(client, &response, &fault))
 		response_write(client, words, buffer_span(&response));
-	else
-		client_fail(client, TROUBLE_LOGIN, "%s", fault_text(&fault));
+	else /* nobody refused us: no reason for the long pauses that protect an account */
+		client_fail(client, TROUBLE_CONNECT, "%s", fault_text(&fault));
 	memory_wipe(response.ptr, response.room);
 	buffer_reset(&response);
 }
