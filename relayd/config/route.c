@@ -8,6 +8,10 @@
 #define CONNECTIONS_MAX	    1000
 #define MESSAGE_MAX_OCTETS  (2047 * MB)
 
+/* How long a client waits at most; few give up that soon. */
+#define CUT_THROUGH_WAIT_MS	(10 * SECOND_MS)
+#define CUT_THROUGH_WAIT_MAX_MS (5 * MINUTE_MS)
+
 static bool
 next_hop_check(const struct value *value)
 {
@@ -100,6 +104,20 @@ conditions_check(const struct section *section, const struct route_settings *rou
 	}
 }
 
+/* Only where a next hop answers is there anything to wait for. */
+static void
+cut_through_check(const struct section *section, const struct route_settings *route,
+		  bool has_maildir)
+{
+	if (route->is_cut_through && has_maildir)
+		section_complain(section, "has cut-through = true and a maildir, which no "
+					  "client needs to wait for; remove cut-through");
+	else if (section_has(section, "cut-through-wait") &&
+		 !section_has(section, "cut-through"))
+		section_complain(section, "has a cut-through-wait but no cut-through = true; "
+					  "add that, or remove cut-through-wait");
+}
+
 static void
 route_read(const struct section *section, struct route_settings *route)
 {
@@ -120,6 +138,10 @@ route_read(const struct section *section, struct route_settings *route)
 				   CONNECTIONS_MAX, false),
 		.messages_per_minute =
 		    section_number(section, "messages-per-minute", 0, 1, 1000000, true),
+		.is_cut_through = section_bool(section, "cut-through", false),
+		.cut_through_wait_ms = section_duration(section, "cut-through-wait",
+							CUT_THROUGH_WAIT_MS, SECOND_MS,
+							CUT_THROUGH_WAIT_MAX_MS),
 	};
 	conditions_check(section, route);
 	next_hops_read(section, route);
@@ -132,6 +154,7 @@ route_read(const struct section *section, struct route_settings *route)
 	if (route->next_hop_count > NEXT_HOPS_MAX)
 		section_complain(section, "has %zu next hops; write %d at most",
 				 route->next_hop_count, NEXT_HOPS_MAX);
+	cut_through_check(section, route, has_maildir);
 	if (has_next_hops && has_maildir)
 		section_complain(section, "has both next-hops and a maildir; remove one "
 					  "of them");

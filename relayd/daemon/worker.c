@@ -473,6 +473,10 @@ session_start(struct worker *worker)
 			.route_choose = delivery_route_choose,
 			.state_initial = delivery_state_initial,
 			.accepted = delivery_accepted,
+			.pass_on = delivery_pass_on,
+			.passage_state = delivery_passage_state,
+			.passage_accepted = delivery_passage_accepted,
+			.passage_drop = delivery_passage_drop,
 			.context = worker->delivery,
 		},
 	};
