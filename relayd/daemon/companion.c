@@ -116,6 +116,7 @@ companions_init(struct supervisor *supervisor)
 	static const struct companion_kind *const kinds[COMPANION_COUNT] = {
 		[COMPANION_PICKUP] = &pickup_companion,
 		[COMPANION_FETCHER] = &fetcher_companion,
+		[COMPANION_STS] = &sts_companion,
 		[COMPANION_METRICS] = &metrics_companion,
 	};
 

@@ -27,8 +27,15 @@ struct companion_kind {
 extern const struct companion_kind pickup_companion;
 extern const struct companion_kind fetcher_companion;
 extern const struct companion_kind metrics_companion;
+extern const struct companion_kind sts_companion;
 
-enum { COMPANION_PICKUP, COMPANION_FETCHER, COMPANION_METRICS, COMPANION_COUNT };
+enum {
+	COMPANION_PICKUP,
+	COMPANION_FETCHER,
+	COMPANION_STS,
+	COMPANION_METRICS,
+	COMPANION_COUNT
+};
 
 /* Embedded by the supervisor. */
 struct companion {

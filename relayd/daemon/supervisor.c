@@ -44,6 +44,7 @@ generation_free(struct supervisor *supervisor, struct generation *generation)
 	free(generation->shares);
 	metrics_unbind(generation);
 	token_board_free(&generation->tokens);
+	sts_board_free(&generation->sts);
 	upstream_free(&generation->upstream);
 	helpers_free(generation);
 	tls_server_free(&generation->tls);
@@ -82,7 +83,8 @@ generation_new(struct supervisor *supervisor, struct settings *settings, struct 
 	generation->upstream = upstream_new(settings->routes, settings->route_count,
 					    clock_wall_ms(), supervisor->log, fault);
 	if (generation->upstream != NULL && tokens_prepare(generation, fault) &&
-	    shares_take(supervisor, generation, fault) && metrics_bind(generation, fault))
+	    sts_prepare(generation, fault) && shares_take(supervisor, generation, fault) &&
+	    metrics_bind(generation, fault))
 		return generation;
 	generation_free(supervisor, generation);
 	return NULL;
