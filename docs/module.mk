@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: ISC
 dist_man_MANS += docs/man/relayctl.8 docs/man/relayd.8 docs/man/relayd-sendmail.8 docs/man/relayd.conf.5
 EXTRA_DIST += docs/postfix-differences.md docs/proxy.md
-EXTRA_DIST += docs/architecture.md docs/benchmarks.md docs/dependencies.md docs/limits.md docs/logins.md docs/policy.md docs/tls.md
+EXTRA_DIST += docs/architecture.md docs/benchmarks.md docs/dependencies.md docs/limits.md docs/logins.md docs/metrics.md docs/policy.md docs/tls.md
 # docs/delivery.md, queue.md, smtp.md and spool.md are named beside the code that they describe
 EXTRA_DIST += contrib/check contrib/deps contrib/quickstart contrib/relayd.service .ci/run
 

@@ -6,6 +6,7 @@ relayd_libconfig_a_SOURCES = \
 	%D%/globals.c \
 	%D%/grant.c \
 	%D%/lint.c \
+	%D%/metrics.c \
 	%D%/pickup.c \
 	%D%/outline.c %D%/outline.h \
 	%D%/reader.h \

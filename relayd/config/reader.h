@@ -162,6 +162,7 @@ void connectors_read(struct reader *reader);
 void route_mx_read(const struct section *section, struct route_settings *route);
 void sts_read(struct reader *reader);
 void pickup_read(struct reader *reader); /* after the connectors, whose last it adds */
+void metrics_read(struct reader *reader); /* after the connectors */
 void routes_read(struct reader *reader);
 void grants_read(struct reader *reader);
 

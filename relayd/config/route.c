@@ -6,6 +6,7 @@
 
 #define CONNECTIONS_DEFAULT 20 /* to one route, as Exchange has it for one domain */
 #define CONNECTIONS_MAX	    1000
+#define MESSAGE_MAX_OCTETS  (2047 * MB)
 
 /* How long a client waits at most; few give up that soon. */
 #define CUT_THROUGH_WAIT_MS	(10 * SECOND_MS)
@@ -77,6 +78,29 @@ next_hops_read(const struct section *section, struct route_settings *route)
 	}
 }
 
+/* senders, min-size, max-size: of the messages to the recipients only these. */
+static void
+conditions_check(const struct section *section, const struct route_settings *route)
+{
+	static const char *const conditions[] = { "senders", "min-size", "max-size" };
+
+	section_complain_empty(section, "senders",
+			       "no message would ever take this route; write patterns, or "
+			       "remove the option for any sender");
+	if (route->octets_max > 0 && route->octets_min > route->octets_max)
+		section_complain(section, "has a min-size above its max-size, so no message would "
+					  "ever take it; write a smaller min-size");
+	for (size_t i = 0; i < ARRAY_LEN(conditions); i++) {
+		if (!section_has(section, conditions[i]) || section_has(section, "recipients"))
+			continue;
+		section_complain(section,
+				 "has %s but no recipients, and a grant that names a route is not "
+				 "asked for more; write recipients = { \"*\" }, or remove %s",
+				 conditions[i], conditions[i]);
+		return;
+	}
+}
+
 /* Only where a next hop answers is there anything to wait for. */
 static void
 cut_through_check(const struct section *section, const struct route_settings *route,
@@ -102,6 +126,9 @@ route_read(const struct section *section, struct route_settings *route)
 		.file = section->item->file->name,
 		.line = section->item->line,
 		.recipients = section_list(section, "recipients", recipient_check),
+		.senders = section_list(section, "senders", sender_check),
+		.octets_min = section_size(section, "min-size", 0, 1, MESSAGE_MAX_OCTETS),
+		.octets_max = section_size(section, "max-size", 0, 1, MESSAGE_MAX_OCTETS),
 		.maildir = section_path(section, "maildir"),
 		.connections_max =
 		    section_number(section, "connections", CONNECTIONS_DEFAULT, 1,
@@ -113,6 +140,7 @@ route_read(const struct section *section, struct route_settings *route)
 							CUT_THROUGH_WAIT_MS, SECOND_MS,
 							CUT_THROUGH_WAIT_MAX_MS),
 	};
+	conditions_check(section, route);
 	next_hops_read(section, route);
 	route_upstream_read(section, route);
 	if (!has_maildir)
@@ -181,15 +209,19 @@ pattern_covers(struct span outer, struct span inner)
 	return span_ends_fold(inner_domain, span_skip(outer_domain, 1));
 }
 
+/* Is there a route for what the pattern holds, whoever sends it and however large it is? */
 static bool
 pattern_is_routed(const struct settings *settings, struct span pattern)
 {
 	for (size_t i = 0; i < settings->route_count; i++) {
 		const struct text_list *recipients = &settings->routes[i].recipients;
 
-		for (size_t j = 0; j < recipients->count; j++)
+		if (route_has_conditions(&settings->routes[i]))
+			continue;
+		for (size_t j = 0; j < recipients->count; j++) {
 			if (pattern_covers(recipients->items[j], pattern))
 				return true;
+		}
 	}
 	return false;
 }
@@ -219,12 +251,25 @@ route_use_check(const struct settings *settings, const struct section *section,
 			       SPAN_ARG(route->name));
 }
 
+static bool
+has_route_conditions(const struct settings *settings)
+{
+	for (size_t i = 0; i < settings->route_count; i++) {
+		if (route_has_conditions(&settings->routes[i]))
+			return true;
+	}
+	return false;
+}
+
 void
 routes_check(struct reader *reader)
 {
 	const struct settings *settings = reader->settings;
 	const struct policy_source *source = &settings->source;
 	bool has_route_for_all = pattern_is_routed(settings, span_of("*"));
+	bool has_conditions = has_route_conditions(settings);
+	const char *condition_cure =
+	    has_conditions ? " without senders, min-size and max-size" : "";
 
 	for (size_t i = 0; i < settings->route_count; i++)
 		route_use_check(settings, &reader->route_sections[i],
@@ -238,23 +283,27 @@ routes_check(struct reader *reader)
 		if (!span_is_empty(unrouted))
 			section_complain(&reader->grant_sections[i],
 					 "allows recipients \"" SPAN_FMT
-					 "\", but no route takes them; write route = "
+					 "\", but no route takes %s; write route = "
 					 "\"NAME\" here, or recipients = { \"" SPAN_FMT
-					 "\" } in a route",
-					 SPAN_ARG(unrouted), SPAN_ARG(unrouted));
+					 "\" } in a route%s",
+					 SPAN_ARG(unrouted),
+					 has_conditions ? "all of them" : "them",
+					 SPAN_ARG(unrouted), condition_cure);
 		else if (is_monitored)
 			section_complain(&reader->grant_sections[i],
 					 "is in monitor mode, which accepts mail for any "
 					 "recipient, but no route takes all of it; write "
 					 "route = \"NAME\" here, or recipients = { \"*\" "
-					 "} in a route");
+					 "} in a route%s",
+					 condition_cure);
 	}
 	for (size_t i = 0; i < source->connector_count; i++)
 		if (source->connectors[i].mode == MODE_MONITOR && !has_route_for_all)
 			section_complain(&reader->connector_sections[i],
 					 "is in monitor mode, which accepts mail for any "
 					 "recipient, but no route takes all of it; write "
-					 "recipients = { \"*\" } in a route");
+					 "recipients = { \"*\" } in a route%s",
+					 condition_cure);
 }
 
 /* ---- Monitor mode must not make an open relay ---- */

@@ -118,6 +118,9 @@ static const struct section_schema route_auth_schema = SECTION(route_auth_option
 
 static const struct option_schema route_options[] = {
 	{ "recipients",  OPTION_LIST,  IN_THIS_RELEASE, "{ \"*\" }", NULL },
+	{ "senders",     OPTION_LIST,  IN_THIS_RELEASE, "{ \"@billing.example.com\" }", NULL },
+	{ "min-size",    OPTION_VALUE, IN_THIS_RELEASE, "\"10MB\"", NULL },
+	{ "max-size",    OPTION_VALUE, IN_THIS_RELEASE, "\"10MB\"", NULL },
 	{ "next-hops",   OPTION_LIST,  IN_THIS_RELEASE, "{ \"mail.example.com:25\" }", NULL },
 	{ "balance",     OPTION_VALUE, IN_THIS_RELEASE, "true", NULL },
 	{ "tls",         OPTION_VALUE, IN_THIS_RELEASE, "\"verify\"", NULL },
@@ -220,7 +223,7 @@ static const struct option_schema root_options[] = {
 	{ "audit",           OPTION_SECTION,        IN_THIS_RELEASE, NULL, &audit_schema },
 	{ "dns",             OPTION_SECTION,        IN_THIS_RELEASE, NULL, &dns_schema },
 	{ "mta-sts",         OPTION_SECTION,        IN_THIS_RELEASE, NULL, &sts_schema },
-	{ "metrics",         OPTION_SECTION,        NOT_YET,         NULL, &metrics_schema },
+	{ "metrics",         OPTION_SECTION,        IN_THIS_RELEASE, NULL, &metrics_schema },
 	{ "shared",          OPTION_SECTION,        IN_THIS_RELEASE, NULL, &shared_schema },
 };
 const struct section_schema schema_root = SECTION(root_options);

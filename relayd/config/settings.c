@@ -68,6 +68,7 @@ settings_fill(struct reader *reader)
 	tls_read(reader);
 	connectors_read(reader);
 	pickup_read(reader);
+	metrics_read(reader);
 	routes_read(reader);
 	grants_read(reader);
 	if (reader->complaints->error_count > 0)

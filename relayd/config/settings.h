@@ -29,6 +29,12 @@ struct pickup_settings {
 	uint64_t message_octets_max;
 };
 
+/* metrics { } */
+struct metrics_settings {
+	bool is_wanted;
+	struct ip_endpoint listen; /* loopback */
+};
+
 /* mta-sts { } */
 struct sts_settings {
 	const char *ca_file; /* of the hosts that have policies; NULL: the system's */
@@ -58,6 +64,7 @@ struct settings {
 	unsigned auth_mechanisms; /* AUTH_BITs that some connector offers; 0: no AUTH */
 	struct shared_settings shared;
 	struct pickup_settings pickup;
+	struct metrics_settings metrics;
 	int64_t audit_keep_ms; /* 0: for ever */
 };
 

@@ -3,7 +3,7 @@
 #include "ctl/daemon_private.h"
 
 #include "base/utf8.h"
-#include "ctl/control.h"
+#include "net/control.h"
 
 #include <errno.h>
 

@@ -15,7 +15,6 @@ relayd_libctl_a_SOURCES = \
 	%D%/command_status.c \
 	%D%/command_user.c \
 	%D%/command_why.c \
-	%D%/control.c %D%/control.h \
 	%D%/daemon.c %D%/daemon_private.h \
 	%D%/password.c %D%/password.h \
 	%D%/queue.c %D%/queue.h

@@ -110,16 +110,29 @@ listeners_choose(const struct supervisor *supervisor, const struct settings *set
 	return count;
 }
 
+static bool
+is_kept(int fd, const int *kept, size_t kept_count)
+{
+	for (size_t i = 0; i < kept_count; i++) {
+		if (kept[i] == fd)
+			return true;
+	}
+	return false;
+}
+
 void
 inherited_close(const struct supervisor *supervisor, const int *kept, size_t kept_count)
 {
 	for (size_t i = 0; i < supervisor->socket_count; i++) {
-		bool is_kept = false;
-
-		for (size_t k = 0; k < kept_count; k++)
-			is_kept = is_kept || kept[k] == supervisor->sockets[i].fd;
-		if (!is_kept)
+		if (!is_kept(supervisor->sockets[i].fd, kept, kept_count))
 			(void)close(supervisor->sockets[i].fd);
+	}
+	for (struct list *l = supervisor->generations.next; l != &supervisor->generations;
+	     l = l->next) {
+		int fd = LIST_OWNER(l, struct generation, link)->metrics_fd;
+
+		if (fd != -1 && !is_kept(fd, kept, kept_count))
+			(void)close(fd);
 	}
 	for (struct list *l = supervisor->children.next; l != &supervisor->children; l = l->next)
 		(void)close(LIST_OWNER(l, struct child, link)->channel.fd);

@@ -21,8 +21,9 @@ static _Noreturn void
 child_become(const struct companion *companion, const struct settings *settings, int channel)
 {
 	struct log log = *companion->supervisor->log;
+	int kept = companion->supervisor->current->metrics_fd;
 
-	inherited_close(companion->supervisor, NULL, 0);
+	inherited_close(companion->supervisor, &kept, companion->kind->keeps_metrics ? 1 : 0);
 	signals_restore();
 	log.who = companion->kind->name;
 	exit(companion->kind->run(companion->supervisor, settings, &log, channel));
@@ -116,6 +117,7 @@ companions_init(struct supervisor *supervisor)
 		[COMPANION_PICKUP] = &pickup_companion,
 		[COMPANION_FETCHER] = &fetcher_companion,
 		[COMPANION_STS] = &sts_companion,
+		[COMPANION_METRICS] = &metrics_companion,
 	};
 
 	for (size_t i = 0; i < COMPANION_COUNT; i++)

@@ -17,6 +17,7 @@ struct settings;
 
 struct companion_kind {
 	const char *name; /* in the log */
+	bool keeps_metrics; /* of what it inherits, the socket where figures are fetched */
 	bool (*is_wanted)(const struct settings *settings);
 	/* In its process, as the account of relayd; it confines itself. The exit status. */
 	int (*run)(struct supervisor *supervisor, const struct settings *settings,
@@ -25,9 +26,16 @@ struct companion_kind {
 
 extern const struct companion_kind pickup_companion;
 extern const struct companion_kind fetcher_companion;
+extern const struct companion_kind metrics_companion;
 extern const struct companion_kind sts_companion;
 
-enum { COMPANION_PICKUP, COMPANION_FETCHER, COMPANION_STS, COMPANION_COUNT };
+enum {
+	COMPANION_PICKUP,
+	COMPANION_FETCHER,
+	COMPANION_STS,
+	COMPANION_METRICS,
+	COMPANION_COUNT
+};
 
 /* Embedded by the supervisor. */
 struct companion {

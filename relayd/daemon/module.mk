@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: ISC
 noinst_LIBRARIES += relayd/libdaemon.a
-relayd_libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS)
+relayd_libdaemon_a_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) $(MICROHTTPD_CFLAGS)
 relayd_libdaemon_a_SOURCES = \
 	%D%/certificates.c %D%/certificates.h \
 	%D%/companion.c %D%/companion.h \
@@ -8,6 +8,8 @@ relayd_libdaemon_a_SOURCES = \
 	%D%/control.c \
 	%D%/control_request.c %D%/control_request.h \
 	%D%/fetcher.c %D%/fetcher.h %D%/fetcher_companion.c %D%/token_reply.c %D%/token_reply.h \
+	%D%/metrics.c %D%/metrics.h %D%/metrics_companion.c \
+	%D%/metrics_text.c %D%/metrics_text.h \
 	%D%/pickup.c %D%/pickup.h %D%/pickup_companion.c \
 	%D%/nat_hint.c %D%/nat_hint.h \
 	%D%/helpers.c \
@@ -27,5 +29,5 @@ sbin_relayd_LDADD = \
 	relayd/libdaemon.a relayd/libconfig.a relayd/libdelivery.a relayd/libsession.a \
 	relayd/libaudit.a relayd/libauth.a relayd/libpolicy.a relayd/libspool.a relayd/libnet.a \
 	relayd/libsmtp.a relayd/libbase.a \
-	$(CONFUSE_LIBS) $(CURL_LIBS) $(UNBOUND_LIBS) $(REDIS_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) \
+	$(CONFUSE_LIBS) $(CURL_LIBS) $(MICROHTTPD_LIBS) $(UNBOUND_LIBS) $(REDIS_LIBS) $(JANSSON_LIBS) $(IDN_LIBS) \
 	$(SECCOMP_LIBS) $(CAPNG_LIBS) $(SASL_LIBS) $(OPENSSL_LIBS)

@@ -31,6 +31,10 @@ connector_add(struct session_figures *to, struct session_figures *from, bool is_
 	ADD(to, from, refused);
 	ADD(to, from, deferred);
 	ADD(to, from, would_refuse);
+	for (size_t v = 0; v < VERDICT_KINDS; v++) {
+		for (size_t r = 0; r < REASON_COUNT; r++)
+			ADD(to, from, reasons[v][r]);
+	}
 	ADD(to, from, messages);
 	ADD(to, from, octets);
 	ADD(to, from, logins);
@@ -240,6 +244,25 @@ monitors_write(const struct settings *settings, struct json *j)
 	json_array_end(j);
 }
 
+/* Attempts by verdict and reason; those that there were. */
+static void
+reasons_write(struct session_figures *figures, struct json *j)
+{
+	json_array_begin(j, "attempts");
+	for (unsigned v = 0; v < VERDICT_KINDS; v++) {
+		for (unsigned r = 0; r < REASON_COUNT; r++) {
+			if (figures->reasons[v][r] == 0)
+				continue;
+			json_object_begin(j, NULL);
+			json_cstring(j, "verdict", audit_verdict_name((enum verdict_kind)v));
+			json_cstring(j, "reason", reason_token((enum reason)r));
+			json_number(j, "count", (int64_t)figures->reasons[v][r]);
+			json_object_end(j);
+		}
+	}
+	json_array_end(j);
+}
+
 static void
 connectors_write(const struct settings *settings, struct worker_figures *total, struct json *j)
 {
@@ -267,6 +290,7 @@ connectors_write(const struct settings *settings, struct worker_figures *total, 
 		NUMBER(j, figures, tls_handshakes);
 		NUMBER(j, figures, tls_resumed);
 		NUMBER(j, figures, tls_failures);
+		reasons_write(figures, j);
 		json_object_end(j);
 	}
 	json_array_end(j);

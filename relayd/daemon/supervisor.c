@@ -42,6 +42,7 @@ generation_free(struct supervisor *supervisor, struct generation *generation)
 			share_set_give_back(&supervisor->shares, generation->shares[i]);
 	}
 	free(generation->shares);
+	metrics_unbind(generation);
 	token_board_free(&generation->tokens);
 	sts_board_free(&generation->sts);
 	upstream_free(&generation->upstream);
@@ -74,6 +75,7 @@ generation_new(struct supervisor *supervisor, struct settings *settings, struct 
 
 	generation->supervisor = supervisor;
 	generation->settings = settings;
+	generation->metrics_fd = -1;
 	generation->shares =
 	    memory_new_array(settings->route_count, sizeof(*generation->shares));
 	generation->number = ++supervisor->generations_made;
@@ -81,8 +83,8 @@ generation_new(struct supervisor *supervisor, struct settings *settings, struct 
 	generation->upstream = upstream_new(settings->routes, settings->route_count,
 					    clock_wall_ms(), supervisor->log, fault);
 	if (generation->upstream != NULL && tokens_prepare(generation, fault) &&
-	    sts_prepare(generation, fault) &&
-	    shares_take(supervisor, generation, fault))
+	    sts_prepare(generation, fault) && shares_take(supervisor, generation, fault) &&
+	    metrics_bind(generation, fault))
 		return generation;
 	generation_free(supervisor, generation);
 	return NULL;
@@ -318,6 +320,7 @@ candidate_take_over(struct supervisor *supervisor)
 		first_start_done(supervisor);
 		return;
 	}
+	metrics_unbind(before);
 	children_tell(supervisor, before, WORD_DRAIN);
 	policy_hash_now(supervisor, hash);
 	event_record(supervisor, "reload", true, span_of(hash));

@@ -45,6 +45,7 @@ struct generation {
 	struct token_board *tokens; /* NULL: no route logs in by token */
 	struct sts_board *sts; /* NULL: no route wants MTA-STS */
 	struct route_share **shares; /* of its routes */
+	int metrics_fd; /* where its figures are fetched; -1: nowhere */
 	unsigned number;
 	unsigned children;
 	struct auth_seat *helpers;
@@ -206,6 +207,14 @@ bool pickup_bind(struct supervisor *supervisor, const struct settings *settings,
 
 /* A place for the tokens of the generation's routes, where it has such routes. */
 bool tokens_prepare(struct generation *generation, struct fault *fault);
+
+/* ---- metrics_companion.c ---- */
+
+/* Listen where the generation's figures are to be fetched; as the current one does, if it may. */
+bool metrics_bind(struct generation *generation, struct fault *fault);
+
+/* It listens no more. */
+void metrics_unbind(struct generation *generation);
 
 /* ---- sts_companion.c ---- */
 

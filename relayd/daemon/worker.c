@@ -383,6 +383,7 @@ delivery_start(struct worker *worker, struct fault *fault)
 		.hostname = span_of(settings->hostname),
 		.routes = settings->routes,
 		.route_count = settings->route_count,
+		.source = &settings->source,
 		.queue = &settings->queue,
 		.figures = worker->start->figures->routes,
 		.shares = worker->start->shares,

@@ -80,10 +80,13 @@ delivery_route_choose(void *context, const struct grant_source *grant,
 	const struct delivery *delivery = context;
 	struct span granted = grant == NULL ? (struct span){ NULL, 0 } : grant->route;
 
-	(void)sender;
-	(void)size_octets;
-	return delivery->environment.routes[route_choose(delivery->table, granted, recipient)]
-	    .name;
+	const struct route_letter letter = {
+		.sender = sender,
+		.recipient = recipient,
+		.size_octets = size_octets,
+	};
+
+	return delivery->environment.routes[route_choose(delivery->table, granted, &letter)].name;
 }
 
 void
@@ -335,7 +338,8 @@ delivery_new(const struct delivery_environment *environment, struct fault *fault
 		.scratch = &delivery->scratch,
 	};
 	delivery->table =
-	    route_table_new(environment->routes, environment->route_count, fault);
+	    route_table_new(environment->routes, environment->route_count, environment->source,
+			    fault);
 	if (environment->policy != NULL)
 		delivery->rewrites = rewrite_table_new(environment->policy);
 	if (delivery->table == NULL || !dispatches_init(delivery, fault))

@@ -56,6 +56,9 @@ struct route_auth {
 struct route_settings {
 	struct span name;
 	struct text_list recipients; /* patterns; empty: only by a grant that names it */
+	struct text_list senders;    /* patterns; empty: any */
+	uint64_t octets_min;	     /* of a message; */
+	uint64_t octets_max;	     /* 0: any */
 	const struct next_hop_settings *next_hops;
 	size_t next_hop_count;
 	struct span maildir; /* or empty */
@@ -77,6 +80,13 @@ struct route_settings {
 	const char *file;
 	unsigned line;
 };
+
+/* Does it take only some of the messages to its recipients? */
+static inline bool
+route_has_conditions(const struct route_settings *route)
+{
+	return route->senders.count > 0 || route->octets_min > 0 || route->octets_max > 0;
+}
 
 /* What becomes of a message that failed and that nobody can be told of. */
 enum undeliverable {
@@ -137,6 +147,7 @@ struct delivery_environment {
 	struct span hostname; /* EHLO */
 	const struct route_settings *routes;
 	size_t route_count;
+	const struct policy_source *source; /* of tables that the routes name; NULL: none */
 	const struct queue_settings *queue;
 	struct route_figures *figures; /* route_count of them */
 	struct route_share *const *shares; /* route_count of them */

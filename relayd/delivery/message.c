@@ -33,9 +33,9 @@ recipient_route(const struct delivery *delivery,
 
 	if (route != NO_ROUTE)
 		return route;
-	if (mailbox_parse(recipient->address, &address) != PARSE_OK)
-		return 0;
-	return route_choose(delivery->table, (struct span){ NULL, 0 }, &address);
+	if (mailbox_parse(recipient->address, &address) == PARSE_OK)
+		route = route_match(delivery->table, &address);
+	return route == NO_ROUTE ? 0 : route;
 }
 
 /* The envelope must be in memory when the message has several jobs. */

@@ -170,6 +170,20 @@ client_end_reply(struct smtp_client *client)
 
 /* ---- Commands ---- */
 
+#define REWRITING_OCTETS 64 /* what a rewritten header grows by, but for the addresses */
+
+/* RFC 1870 s.6.1: an estimate, which had better not be too small. */
+static uint64_t
+size_estimate(const struct handover *handover)
+{
+	uint64_t octets = handover_octets(handover);
+
+	if (handover->rewriting.to.len > 0)
+		octets += 2 * handover->rewriting.to.len + handover->envelope->sender.len +
+			  REWRITING_OCTETS;
+	return octets;
+}
+
 static void
 sender_compose(const struct smtp_client *client, const struct handover *handover)
 {
@@ -182,7 +196,7 @@ sender_compose(const struct smtp_client *client, const struct handover *handover
 	buffer_append_text(out, ">");
 	if (offers & EHLO_SIZE)
 		buffer_printf(out, " SIZE=%llu",
-			      (unsigned long long)handover_octets(handover));
+			      (unsigned long long)size_estimate(handover));
 	if ((offers & EHLO_8BITMIME) && envelope->body == BODY_8BITMIME)
 		buffer_append_text(out, " BODY=8BITMIME");
 	if ((offers & EHLO_SMTPUTF8) && envelope->is_smtputf8)
@@ -480,10 +494,12 @@ response_write(struct smtp_client *client, const char *words, struct span respon
 	struct buffer *out = client->environment->scratch;
 
 	buffer_clear(out);
+	/* one place, to be wiped */
+	(void)buffer_reserve(out, strlen(words) + response.len / 3 * 4 + sizeof("====\r\n"));
 	buffer_append_text(out, words);
 	(void)base64_encode(out, response);
 	buffer_append_text(out, "\r\n");
-	(void)stream_write(&client->stream, buffer_span(out));
+	(void)stream_write_secret(&client->stream, buffer_span(out));
 	memory_wipe(out->ptr, out->len);
 	client_wait(client, client->environment->timeouts->hello_ms);
 }
@@ -567,8 +583,8 @@ token_login_begin(struct smtp_client *client)
 	(void)snprintf(words, sizeof(words), "AUTH %s ", name);
 	if (token_response_make(client, &response, &fault))
 		response_write(client, words, buffer_span(&response));
-	else
-		client_fail(client, TROUBLE_LOGIN, "%s", fault_text(&fault));
+	else /* nobody refused us: no reason for the long pauses that protect an account */
+		client_fail(client, TROUBLE_CONNECT, "%s", fault_text(&fault));
 	memory_wipe(response.ptr, response.room);
 	buffer_reset(&response);
 }

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: ISC
 noinst_LIBRARIES += relayd/libnet.a
 relayd_libnet_a_SOURCES = \
+	%D%/control.c %D%/control.h \
 	%D%/dns.c %D%/dns.h \
 	%D%/dns_events.c %D%/dns_events.h \
 	%D%/dns_packet.c %D%/dns_packet.h \

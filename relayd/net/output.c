@@ -124,11 +124,15 @@ output_consume(struct output *out, struct output_pool *pool, size_t n)
 			return;
 		}
 		n -= held;
+		if (out->is_secret)
+			memory_wipe(first->bytes, first->end);
 		out->first = first->next;
 		if (out->first == NULL)
 			out->last = NULL;
 		chunk_free(pool, first);
 	}
+	if (out->first == NULL)
+		out->is_secret = false;
 }
 
 void

@@ -25,6 +25,7 @@ struct output {
 	struct chunk *first;
 	struct chunk *last;
 	size_t octets;
+	bool is_secret; /* what is there is overwritten when it goes; until nothing is there */
 };
 
 /* Give back all that the pool keeps. */

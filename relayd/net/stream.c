@@ -635,6 +635,13 @@ stream_write(struct stream *stream, struct span bytes)
 	return true;
 }
 
+bool
+stream_write_secret(struct stream *stream, struct span bytes)
+{
+	stream->output.is_secret |= bytes.len > 0;
+	return stream_write(stream, bytes);
+}
+
 size_t
 stream_unsent(const struct stream *stream)
 {

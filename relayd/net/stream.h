@@ -94,6 +94,9 @@ bool stream_connect(struct stream *stream, struct loop *loop, const struct ip_en
  */
 bool stream_write(struct stream *stream, struct span bytes);
 
+/* The same of a secret (our password): it is overwritten where it waits, once it has left. */
+bool stream_write_secret(struct stream *stream, struct span bytes);
+
 /* How many octets wait to be sent: a writer of large data pauses by it. */
 size_t stream_unsent(const struct stream *stream);
 

@@ -59,6 +59,8 @@ struct session_settings {
 	enum auth_mechanism auth[AUTH_MECHANISM_COUNT]; /* offered, in this order */
 };
 
+#define VERDICT_KINDS (VERDICT_WOULD_REFUSE + 1)
+
 /* Figures of one connector, kept by one worker, read by others while it runs. */
 struct session_figures {
 	_Atomic uint64_t sessions_open;
@@ -68,6 +70,7 @@ struct session_figures {
 	_Atomic uint64_t refused;
 	_Atomic uint64_t deferred;
 	_Atomic uint64_t would_refuse;
+	_Atomic uint64_t reasons[VERDICT_KINDS][REASON_COUNT]; /* the same by their reason */
 	_Atomic uint64_t messages; /* accepted */
 	_Atomic uint64_t octets;   /* of accepted messages */
 	_Atomic uint64_t logins;

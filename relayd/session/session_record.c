@@ -61,10 +61,11 @@ figure_add(_Atomic uint64_t *figure, uint64_t n)
 }
 
 static void
-session_count_verdict(struct session *session, enum verdict_kind kind)
+session_count_verdict(struct session *session, enum verdict_kind kind, enum reason reason)
 {
 	struct session_figures *figures = session->figures;
 
+	figure_add(&figures->reasons[kind][reason], 1);
 	switch (kind) {
 	case VERDICT_RELAYED:
 		figure_add(&figures->relayed, 1);
@@ -114,7 +115,7 @@ session_record(struct session *session, const struct transaction *transaction,
 	}
 	audit_attempt(environment->audit, &who, &attempt);
 	session_mark_recorded(session);
-	session_count_verdict(session, verdict->kind);
+	session_count_verdict(session, verdict->kind, verdict->reason);
 }
 
 void

@@ -19,7 +19,6 @@ struct spool_mailbox {
 	pthread_mutex_t lock;
 	struct spool_jobs jobs;
 	bool is_posted;
-	bool is_orphan;
 };
 
 struct spool_job *
@@ -187,13 +186,6 @@ spool_thread_reset(struct spool_thread *thread)
 	(void)pthread_mutex_destroy(&thread->lock);
 }
 
-static void
-mailbox_destroy(struct spool_mailbox *mailbox)
-{
-	(void)pthread_mutex_destroy(&mailbox->lock);
-	free(mailbox);
-}
-
 void
 spool_mailbox_empty(struct spool_mailbox *mailbox)
 {
@@ -215,12 +207,8 @@ mailbox_called(struct loop_call *call)
 
 	(void)pthread_mutex_lock(&mailbox->lock);
 	mailbox->is_posted = false;
-	bool is_orphan = mailbox->is_orphan;
 	(void)pthread_mutex_unlock(&mailbox->lock);
-	if (is_orphan)
-		mailbox_destroy(mailbox);
-	else
-		spool_mailbox_empty(mailbox);
+	spool_mailbox_empty(mailbox);
 }
 
 struct spool_mailbox *
@@ -269,10 +257,7 @@ spool_mailbox_free(struct spool_mailbox **mailbox)
 		return;
 	*mailbox = NULL;
 	assert(m->jobs.first == NULL);
-	(void)pthread_mutex_lock(&m->lock);
-	m->is_orphan = true;
-	bool is_posted = m->is_posted;
-	(void)pthread_mutex_unlock(&m->lock);
-	if (!is_posted)
-		mailbox_destroy(m);
+	(void)loop_call_cancel(m->loop, &m->call); /* the loop may never turn again */
+	(void)pthread_mutex_destroy(&m->lock);
+	free(m);
 }

@@ -91,10 +91,7 @@ void spool_mailbox_send_one(struct spool_mailbox *mailbox, struct spool_job *job
 /* Call done for what waits, now. */
 void spool_mailbox_empty(struct spool_mailbox *mailbox);
 
-/*
- * End it; it must be empty and nobody may send any more. When a call of it is on its way
- * through the loop the memory is given back only when that arrives.
- */
+/* End it, in the loop's thread; it must be empty and nobody may send any more. */
 void spool_mailbox_free(struct spool_mailbox **mailbox);
 
 #endif

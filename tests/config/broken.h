@@ -493,14 +493,70 @@ static const struct broken {
 		"relayd.conf:4: option 'networks' of grant \"a\": 'pickup' is the client of the "
 		"pickup directory, and there is none; write pickup { directory = \"...\" }, or "
 		"remove this\n" },
-	{ "a section of a later release: metrics",
+	{ "a route that only takes some of what a grant accepts",
+		HOSTNAME
+		CONNECTOR
+		"route \"shop\" { recipients = \"*\" senders = \"@shop.example\" "
+		"next-hops = \"192.0.2.1\" }\n"
+		GRANT,
+		"relayd.conf:4: grant \"app\" allows recipients \"*\", but no route takes all of "
+		"them; write route = \"NAME\" here, or recipients = { \"*\" } in a route without "
+		"senders, min-size and max-size\n" },
+	{ "routes with conditions that cannot be met",
 		HOSTNAME
 		CONNECTOR
 		ROUTE
 		GRANT
-		"metrics { listen = \"127.0.0.1:9925\" }\n",
-		"relayd.conf:5: section 'metrics': not available in this release "
-		"of relayd; remove it\n" },
+		"route \"a\" { recipients = \"*\" senders = { } next-hops = \"192.0.2.1\" }\n"
+		"route \"b\" { recipients = \"*\" min-size = \"2MB\" max-size = \"1MB\"\n"
+		"    next-hops = \"192.0.2.1\" }\n"
+		"route \"c\" { min-size = \"2MB\" next-hops = \"192.0.2.1\" }\n"
+		"route \"d\" { recipients = \"*\" senders = \"shop\" max-size = \"large\"\n"
+		"    next-hops = \"192.0.2.1\" }\n",
+		"relayd.conf:5: option 'senders' of route \"a\": the list is empty; no message "
+		"would ever take this route; write patterns, or remove the option for any sender\n"
+		"relayd.conf:6: route \"b\" has a min-size above its max-size, so no message would "
+		"ever take it; write a smaller min-size\n"
+		"relayd.conf:8: route \"c\" has min-size but no recipients, and a grant that names "
+		"a route is not asked for more; write recipients = { \"*\" }, or remove min-size\n"
+		"relayd.conf:9: option 'senders' of route \"d\": 'shop' is not a sender pattern; "
+		"write an address, \"@example.com\", \"@*.example.com\" for all domains below it, "
+		"or \"*\"\n"
+		"relayd.conf:9: option 'max-size' of route \"d\": 'large' is not a size; write for "
+		"example \"36MB\", \"100KB\" or a number of octets\n" },
+	{ "metrics without an address",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"metrics { }\n",
+		"relayd.conf:5: metrics has no listen; write for example listen = "
+		"\"127.0.0.1:9925\"\n" },
+	{ "metrics at no address",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"metrics { listen = \"localhost\" }\n",
+		"relayd.conf:5: option 'listen' of metrics: 'localhost' is not an address and a "
+		"port; write for example \"127.0.0.1:9925\" or \"[::1]:9925\"\n" },
+	{ "metrics for everybody",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"metrics { listen = \"0.0.0.0:9925\" }\n",
+		"relayd.conf:5: option 'listen' of metrics: '0.0.0.0:9925' is no address of this "
+		"machine alone, and the figures are given to whoever asks; write "
+		"\"127.0.0.1:9925\", and let a web server that checks who asks pass them on\n" },
+	{ "metrics where a connector listens",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"metrics { listen = \"127.0.0.1:2525\" }\n",
+		"relayd.conf:5: option 'listen' of metrics: '127.0.0.1:2525' is where a connector "
+		"listens; write another port\n" },
 	{ "a shared section without Redis",
 		HOSTNAME
 		CONNECTOR

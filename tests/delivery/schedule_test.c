@@ -424,11 +424,12 @@ START_TEST(chooses_the_granted_or_the_most_specific_route)
 {
 	struct fault fault;
 	struct address recipient;
-	struct route_table *table = route_table_new(routes, ARRAY_LEN(routes), &fault);
+	const struct route_letter letter = { .recipient = &recipient };
+	struct route_table *table = route_table_new(routes, ARRAY_LEN(routes), NULL, &fault);
 
 	ck_assert_ptr_nonnull(table);
 	ck_assert_int_eq(mailbox_parse(span_of(choices[_i].recipient), &recipient), PARSE_OK);
-	ck_assert_uint_eq(route_choose(table, span_of(choices[_i].granted), &recipient),
+	ck_assert_uint_eq(route_choose(table, span_of(choices[_i].granted), &letter),
 			  choices[_i].route);
 	route_table_free(&table);
 	ck_assert_ptr_null(table);
@@ -439,12 +440,78 @@ START_TEST(has_an_answer_though_no_route_holds_the_recipient)
 {
 	struct fault fault;
 	struct address recipient;
-	struct route_table *table = route_table_new(&routes[3], 2, &fault);
+	const struct route_letter letter = { .recipient = &recipient };
+	struct route_table *table = route_table_new(&routes[3], 2, NULL, &fault);
 
 	ck_assert_int_eq(mailbox_parse(span_of("a@example.org"), &recipient), PARSE_OK);
-	ck_assert_uint_eq(route_choose(table, span_of(""), &recipient), 0);
+	ck_assert_uint_eq(route_choose(table, span_of(""), &letter), 0);
 	ck_assert_uint_eq(route_find(table, span_of("boss")), 1);
 	ck_assert_uint_eq(route_find(table, span_of("any")), NO_ROUTE);
+	route_table_free(&table);
+}
+END_TEST
+
+static const struct span from_shop[] = { SPAN_LITERAL("@shop.example") };
+static const struct span from_boss[] = { SPAN_LITERAL("boss@shop.example") };
+static const struct route_settings conditional_routes[] = {
+	{ .name = SPAN_LITERAL("any"), .recipients = { any, 1 }, .maildir = SPAN_LITERAL("/x") },
+	{ .name = SPAN_LITERAL("partners"), .recipients = { partners, 2 },
+	  .maildir = SPAN_LITERAL("/x") },
+	{ .name = SPAN_LITERAL("shop"), .recipients = { any, 1 }, .senders = { from_shop, 1 },
+	  .maildir = SPAN_LITERAL("/x") },
+	{ .name = SPAN_LITERAL("boss"), .recipients = { partners, 2 },
+	  .senders = { from_boss, 1 }, .maildir = SPAN_LITERAL("/x") },
+	{ .name = SPAN_LITERAL("large"), .recipients = { any, 1 }, .octets_min = 1000,
+	  .octets_max = 2000, .maildir = SPAN_LITERAL("/x") },
+	{ .name = SPAN_LITERAL("shop-large"), .recipients = { any, 1 },
+	  .senders = { from_shop, 1 }, .octets_min = 1000, .maildir = SPAN_LITERAL("/x") },
+};
+
+static const struct condition {
+	const char *granted;
+	const char *sender; /* NULL: not known; "": the null sender */
+	const char *recipient;
+	uint64_t octets;
+	size_t route;
+} conditions[] = {
+	{ "", "a@other.example", "a@example.org", 10, 0 },
+	{ "", "a@other.example", "a@partner.example", 10, 1 },
+	{ "", "a@shop.example", "a@example.org", 10, 2 },
+	{ "", "a@shop.example", "a@partner.example", 10, 2 }, /* the sender counts first */
+	{ "", "boss@shop.example", "a@partner.example", 10, 3 },
+	{ "", "boss@shop.example", "a@example.org", 10, 2 },
+	{ "", "a@other.example", "a@example.org", 999, 0 },
+	{ "", "a@other.example", "a@example.org", 1000, 4 },
+	{ "", "a@other.example", "a@example.org", 2000, 4 },
+	{ "", "a@other.example", "a@example.org", 2001, 0 },
+	{ "", "a@other.example", "a@partner.example", 1500, 1 }, /* then the recipient */
+	{ "", "a@shop.example", "a@example.org", 5000, 5 },
+	{ "", "boss@shop.example", "a@partner.example", 5000, 3 },
+	{ "", "", "a@example.org", 10, 0 },
+	{ "", NULL, "a@example.org", 1500, 0 },
+	{ "", NULL, "a@partner.example", 10, 1 },
+	{ "large", "a@shop.example", "a@example.org", 1, 4 }, /* the grant's word is enough */
+};
+
+START_TEST(chooses_by_sender_then_recipient_then_size)
+{
+	const struct condition *condition = &conditions[_i];
+	struct address sender = { .text = { NULL, 0 } }, recipient;
+	struct route_letter letter = {
+		.sender = condition->sender == NULL ? NULL : &sender,
+		.recipient = &recipient,
+		.size_octets = condition->octets,
+	};
+	struct fault fault;
+	struct route_table *table =
+	    route_table_new(conditional_routes, ARRAY_LEN(conditional_routes), NULL, &fault);
+
+	ck_assert_ptr_nonnull(table);
+	if (condition->sender != NULL && condition->sender[0] != '\0')
+		ck_assert_int_eq(mailbox_parse(span_of(condition->sender), &sender), PARSE_OK);
+	ck_assert_int_eq(mailbox_parse(span_of(condition->recipient), &recipient), PARSE_OK);
+	ck_assert_uint_eq(route_choose(table, span_of(condition->granted), &letter),
+			  condition->route);
 	route_table_free(&table);
 }
 END_TEST
@@ -467,7 +534,7 @@ START_TEST(refuses_a_route_that_cannot_work)
 {
 	struct fault fault = { .error = 0 };
 
-	ck_assert_ptr_null(route_table_new(&bad_routes[_i], 1, &fault));
+	ck_assert_ptr_null(route_table_new(&bad_routes[_i], 1, NULL, &fault));
 	ck_assert_uint_gt(strlen(fault_text(&fault)), 0);
 }
 END_TEST
@@ -500,6 +567,8 @@ main(void)
 
 	tcase_add_loop_test(route, chooses_the_granted_or_the_most_specific_route, 0,
 			    ARRAY_LEN(choices));
+	tcase_add_loop_test(route, chooses_by_sender_then_recipient_then_size, 0,
+			    (int)ARRAY_LEN(conditions));
 	tcase_add_test(route, has_an_answer_though_no_route_holds_the_recipient);
 	tcase_add_loop_test(route, refuses_a_route_that_cannot_work, 0, ARRAY_LEN(bad_routes));
 	suite_add_tcase(suite, route);

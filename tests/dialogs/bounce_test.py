@@ -6,11 +6,16 @@ import email
 import email.policy
 import json
 import os
+import pathlib
 import re
 import signal
+import sys
 
-import harness
-from harness import Client, NextHop, Relayd, wait_until
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "bench"))
+
+import bench  # noqa: E402
+import harness  # noqa: E402
+from harness import Client, NextHop, Relayd, wait_until  # noqa: E402
 
 CONFIG = """
 hostname  = "relay.example.com"
@@ -497,6 +502,11 @@ def loses_no_report_in_a_crash(workspace):
 
 
 def rewrites_senders(workspace):
+    sizes = []
+
+    def note_size(verb, argument):
+        sizes.extend(int(n) for n in re.findall(r" SIZE=(\d+)", argument))
+        return no_such_user(verb, argument)
     world = World(workspace, extra="""
 grant "printers" {
     networks = { "127.0.0.5" }
@@ -505,13 +515,15 @@ grant "printers" {
     sender-map = { "root@localhost = ops@example.com", "@scanner.local = scan@example.com" }
     rewrite-sender = "noreply@example.com"
 }
-""", behave=no_such_user)
+""", behave=note_size)
+
     def sent(sender, header, number, recipients=("good@p.example",)):
         world.send(sender=sender, source="127.0.0.5", recipients=recipients,
                    body=header + "\r\nhello\r\n..dot\r\n")
         envelope, _, octets = world.next.wait(number)[-1]
         message = email.message_from_bytes(octets, policy=email.policy.default)
         assert message.get_content().splitlines() == ["hello", ".dot"], message.get_content()
+        assert sizes[-1] >= len(octets), (sizes[-1], len(octets))  # RFC 1870 s.6.1
         return envelope, message
     envelope, m = sent("root@localhost", "From: Cron <root@localhost>\r\nSubject: c\r\n", 1)
     assert envelope == "ops@example.com" and m["From"] == "Cron <ops@example.com>", m["From"]
@@ -554,6 +566,21 @@ def adds_what_is_missing(workspace):
     world.relayd.stop()
 
 
+def hides_the_client(workspace):
+    for hides, connector in ((False, ""), (True, "hide-client = true")):
+        folder = harness.Workspace()
+        try:
+            world = World(folder, connector=connector)
+            world.send(recipients=["a@p.example"])
+            m = email.message_from_bytes(world.next.wait(1)[0][2])
+            assert ("127.0.0.1" in m["Received"]) != hides, m["Received"]
+            assert ("app7.example.com" in m["Received"]) != hides, m["Received"]
+            assert "by relay.example.com" in m["Received"]
+            world.relayd.stop()
+        finally:
+            folder.close()
+
+
 def refuses_what_it_delivered_before(workspace):
     world = World(workspace)
     with Client(world.relayd.port) as client:
@@ -567,6 +594,52 @@ def refuses_what_it_delivered_before(workspace):
         assert reply.startswith("250"), reply
     assert world.relayd.attempts(reason="message.loop")[0]["detail"] == "Delivered-To: a@p.example"
     world.relayd.stop()
+
+
+class RefusingPostfix(bench.PostfixUnderTest):
+    """A real Postfix that knows one recipient, takes 10,000 octets, and passes on."""
+
+    MAIN = bench.PostfixUnderTest.MAIN.replace("message_size_limit = 104857600",
+                                               "message_size_limit = 10000") + """
+smtpd_recipient_restrictions = check_recipient_access inline:{{
+ {{ bad@p.example = REJECT }}, {{ relay@p.example = 554 5.7.1 Relay access denied }} }},
+ permit_mynetworks, reject
+"""
+
+
+def reports_what_a_real_postfix_refuses(workspace):
+    back = NextHop(workspace)
+    postfix = RefusingPostfix(workspace, back.port)
+    try:
+        world = World(workspace, next_hop=postfix.port, back=back)
+        world.send(recipients=["bad@p.example", "relay@p.example"])
+        report = world.report()
+        report.check_head("app@billing.example.com")
+        fate = report.fates["bad@p.example"]
+        assert fate["Action"] == "failed" and fate["Status"] == "5.7.1", fate
+        assert "554 5.7.1 <bad@p.example>: Recipient address rejected: Access denied" in " ".join(
+            fate["Diagnostic-Code"].split())
+        fate = report.fates["relay@p.example"]
+        assert fate["Status"] == "5.7.367", fate
+        words = " ".join(fate["Diagnostic-Code"].split())
+        assert "550 5.7.367 Remote server returned not permitted to relay -> 554 5.7.1 " in words
+        assert "Relay access denied" in words
+        # too large by SIZE, before a byte of it is sent
+        world.send(recipients=["good@p.example"], body="Subject: invoice 7\r\nMessage-ID: <1@app>"
+                   "\r\n\r\n" + ("x" * 70 + "\r\n") * 200)
+        report = world.report(2)
+        report.check_head("app@billing.example.com")
+        assert report.fates["good@p.example"]["Status"] == "5.3.4", report.fates
+        # the report of a delivery that Postfix itself makes, since it offers DSN
+        world.send(recipients=["good@p.example NOTIFY=SUCCESS"])
+        found = [email.message_from_bytes(m[2], policy=email.policy.default)
+                 for m in back.wait(4)[2:]]
+        made = {m["From"].addresses[0].addr_spec.partition("@")[0] for m in found}
+        assert len(found) == 2 and "MAILER-DAEMON" in made, made
+        world.wait_empty()
+        world.relayd.stop()
+    finally:
+        postfix.stop()
 
 
 def counts_rates(workspace):
@@ -596,5 +669,8 @@ if __name__ == "__main__":
                 tells_the_postmaster_if_nobody_else, never_reports_a_report,
                 does_not_send_backscatter, writes_addresses_of_other_scripts,
                 refuses_rather_than_mangles,
-                ends_at_once_what_an_idle_connection_cannot_take, loses_no_report_in_a_crash, rewrites_senders,
-                adds_what_is_missing, refuses_what_it_delivered_before, counts_rates)
+                ends_at_once_what_an_idle_connection_cannot_take,
+                loses_no_report_in_a_crash, rewrites_senders,
+                adds_what_is_missing, hides_the_client,
+                refuses_what_it_delivered_before,
+                reports_what_a_real_postfix_refuses, counts_rates)

@@ -252,7 +252,7 @@ def withdrawn_consent_is_told_and_mail_waits(workspace):
                "a deferral that says why")
     assert not hop.messages
     answers.clear()
-    wait_until(lambda: hop.messages, "the message after all", 60)
+    wait_until(lambda: hop.messages, "the message after all")
     relayd.stop()
 
 

@@ -9,6 +9,7 @@ SYSTEM_TESTS += \
 	tests/dialogs/dialogs_test.py \
 	tests/dialogs/limits_test.py \
 	tests/dialogs/main_job_test.py \
+	tests/dialogs/metrics_test.py \
 	tests/dialogs/mx_test.py \
 	tests/dialogs/oauth_test.py \
 	tests/dialogs/pickup_test.py \
@@ -19,6 +20,7 @@ SYSTEM_TESTS += \
 	tests/dialogs/queue_test.py \
 	tests/dialogs/quickstart_test.py \
 	tests/dialogs/secure_clients_test.py \
+	tests/dialogs/routes_test.py \
 	tests/dialogs/supervisor_test.py \
 	tests/dialogs/tls_test.py \
 	tests/dialogs/upstream_test.py

@@ -625,6 +625,35 @@ START_TEST(chunks_of_replies_are_used_again_and_not_allocated_anew)
 }
 END_TEST
 
+/* Looks where the chunks of the pool have their bytes, whatever stands there. */
+START_TEST(secret_is_overwritten_when_it_has_left_or_is_forgotten)
+{
+	static const char secret[] = "AGFwcABjb3JyZWN0IGhvcnNl";
+	struct loop *loop = loop_make();
+	struct end *e = end_new();
+	int peer = end_on_pair(e, loop, 1000, 100000);
+	struct iovec piece;
+	char text[100];
+
+	ck_assert(stream_write(&e->stream, span_of("AUTH PLAIN ")));
+	ck_assert(stream_write_secret(&e->stream, span_of(secret)));
+	ck_assert_int_eq(output_pieces(&e->stream.output, &piece, 1), 1);
+	if (_i == 0)
+		loop_turn(loop, -1);
+	else
+		stream_forget_unsent(&e->stream);
+	if (_i == 0)
+		ck_assert_uint_eq(peer_read(peer, text, sizeof(text)).len,
+				  strlen("AUTH PLAIN ") + strlen(secret));
+	ck_assert(!e->stream.output.is_secret);
+	for (size_t i = 0; i < piece.iov_len; i++)
+		ck_assert_int_eq(((const char *)piece.iov_base)[i], 0);
+	(void)close(peer);
+	end_free(&e);
+	loop_free(&loop);
+}
+END_TEST
+
 /* --- the end ------------------------------------------------------------------------ */
 
 START_TEST(half_close_delivers_the_bytes_and_sends_the_answer_before_it_ends)
@@ -1165,6 +1194,7 @@ stream_suite(void)
 	tcase_add_test(tc, writing_beyond_the_limit_breaks_the_stream);
 	tcase_add_test(tc, forgotten_output_is_not_sent);
 	tcase_add_test(tc, chunks_of_replies_are_used_again_and_not_allocated_anew);
+	tcase_add_loop_test(tc, secret_is_overwritten_when_it_has_left_or_is_forgotten, 0, 2);
 	tcase_add_test(tc, half_close_delivers_the_bytes_and_sends_the_answer_before_it_ends);
 	tcase_add_test(tc, end_behind_kept_bytes_is_told_only_after_they_were_offered_again);
 	tcase_add_test(tc, reset_breaks_the_stream);

@@ -130,10 +130,8 @@ box_try_open(struct box *box, struct fault *fault)
 	ck_assert_ptr_nonnull(box->loop);
 	box->spool =
 	    spool_open(&box->settings, box->loop, &events, box, &box->log, fault);
-	if (box->spool == NULL) {
-		loop_turn(box->loop, 0);
+	if (box->spool == NULL)
 		loop_free(&box->loop);
-	}
 	return box->spool != NULL;
 }
 
@@ -161,7 +159,6 @@ void
 box_close(struct box *box)
 {
 	spool_close(&box->spool);
-	loop_turn(box->loop, 0);
 	loop_free(&box->loop);
 	letters_free(&box->found, &box->found_count);
 	letters_free(&box->sent, &box->sent_count);

@@ -58,6 +58,7 @@ loop_new(struct fault *fault)
 void
 loop_free(struct loop **loop)
 {
+	assert((*loop)->first == NULL); /* it could never arrive */
 	(void)close((*loop)->wake[0]);
 	(void)close((*loop)->wake[1]);
 	(void)pthread_mutex_destroy(&(*loop)->lock);
@@ -89,6 +90,24 @@ loop_post(struct loop *loop, struct loop_call *call)
 	(void)pthread_mutex_unlock(&loop->lock);
 	if (must_wake)
 		assert(write(loop->wake[1], "", 1) == 1);
+}
+
+bool
+loop_call_cancel(struct loop *loop, struct loop_call *call)
+{
+	(void)pthread_mutex_lock(&loop->lock);
+	struct loop_call **at = &loop->first;
+
+	while (*at != NULL && *at != call)
+		at = &(*at)->next;
+	bool is_found = *at != NULL;
+
+	if (is_found)
+		*at = call->next;
+	for (loop->end = at; *loop->end != NULL;)
+		loop->end = &(*loop->end)->next;
+	(void)pthread_mutex_unlock(&loop->lock);
+	return is_found;
 }
 
 static void

@@ -3,8 +3,8 @@
  * Asking the running daemon. Its socket is control.sock in the state directory; a question is
  * one line of JSON, {"command":"status"}, the answer is one line, then the daemon closes.
  */
-#ifndef RELAYD_CTL_CONTROL_H
-#define RELAYD_CTL_CONTROL_H
+#ifndef RELAYD_NET_CONTROL_H
+#define RELAYD_NET_CONTROL_H
 
 #include "base/buffer.h"
 #include "base/fault.h"

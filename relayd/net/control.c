@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Asking the running daemon; see control.h. */
-#include "ctl/control.h"
+#include "net/control.h"
 
 #include "base/json.h"
 
