@@ -14,6 +14,7 @@ SYSTEM_TESTS += \
 	tests/dialogs/proxy_test.py \
 	tests/dialogs/queue_test.py \
 	tests/dialogs/quickstart_test.py \
+	tests/dialogs/reasons_test.py \
 	tests/dialogs/supervisor_test.py \
 	tests/dialogs/tls_test.py \
 	tests/dialogs/upstream_test.py
