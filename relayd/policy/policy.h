@@ -143,6 +143,7 @@ struct grant_source {
 	struct text_list except_networks;
 	struct text_list except_senders;
 	struct text_list except_recipients;
+	bool takes_routed; /* by domain, recipients whose local part names another host */
 	bool requires_tls;
 	enum header_from_demand header_from;
 	unsigned requires_evidence; /* of enum evidence */
