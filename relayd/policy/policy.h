@@ -194,6 +194,14 @@ void policy_free(struct policy **policy);
 void policy_lint(const struct policy *policy, int64_t now_ms, policy_complain *complain,
 		 void *context);
 
+/*
+ * A login by its one name, into out: "billing", "billing@example.com" and "billing@EXAMPLE.com" are
+ * one in the realm example.com. Its length; 0 when there is none, or it is too long to be known.
+ */
+#define POLICY_LOGIN_MAX 512
+size_t policy_login_key(const struct policy *policy, struct span login,
+			char out[POLICY_LOGIN_MAX]);
+
 /* ---- What is known of an attempt ---- */
 
 enum evidence_result {

@@ -10,7 +10,7 @@
 #include "policy/policy.h"
 
 #define EVIDENCE_COUNT 5
-#define LOGIN_MAX      512 /* octets of a login with its realm */
+#define LOGIN_MAX      POLICY_LOGIN_MAX /* octets of a login with its realm */
 #define IDENTITY_MAX   512 /* octets of a certificate's name */
 
 /* Kinds of keys of logins and certificates. */

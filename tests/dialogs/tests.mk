@@ -17,7 +17,8 @@ SYSTEM_TESTS += \
 	tests/dialogs/reasons_test.py \
 	tests/dialogs/supervisor_test.py \
 	tests/dialogs/tls_test.py \
-	tests/dialogs/upstream_test.py
+	tests/dialogs/upstream_test.py \
+	tests/dialogs/whole_policy_test.py
 EXTRA_DIST += \
 	tests/dialogs/bytes.dialog \
 	tests/dialogs/chunking.dialog \
