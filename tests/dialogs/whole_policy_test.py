@@ -3,6 +3,7 @@
 """TLS, logins, XCLIENT, limits and networks in one configuration: they count, reload and are
 explained together."""
 import json
+import re
 import subprocess
 
 import harness
@@ -42,6 +43,16 @@ grant "machines" {{
     networks    = {{ "10.20.1.0/24" }}
     senders     = {{ "scan@example.com" }}
     recipients  = {{ "accepted-domains" }}
+}}
+connector "none-of-these" {{
+    bindings         = {{ "127.0.0.1:{port}" }}
+    remote-ip-ranges = {{ "192.0.2.0/24" }}
+}}
+grant "elsewhere" {{
+    connectors  = {{ "none-of-these" }}
+    networks    = {{ "192.0.2.1" }}
+    senders     = {{ "@example.com" }}
+    recipients  = {{ "*" }}
 }}
 route "drop" {{ recipients = {{ "*" }}  maildir = "{state}/maildir" }}
 """
@@ -162,10 +173,10 @@ def explain_rights_and_why_say_the_same(workspace):
     code, told = site.explain("--client", "10.20.9.9", "--user", "billing")
     assert code == 1 and told["reason"] == "tls.required", told
     stops = [(g["grant"], g["stage"]) for g in told["grants"]]
-    assert stops == [("people", "tls"), ("machines", "who")], "nearest first"
+    assert stops == [("people", "tls"), ("machines", "who"), ("elsewhere", "who")], stops
     code, told = site.explain("--client", "10.20.1.7")
-    assert [(g["grant"], g["stage"]) for g in told["grants"]] == [("machines", "sender"),
-                                                                  ("people", "who")], told
+    stops = [(g["grant"], g["stage"]) for g in told["grants"]]
+    assert stops == [("machines", "sender"), ("people", "who"), ("elsewhere", "who")], stops
     with site.front("ADDR=10.20.1.7") as front:
         reply = send(front)
     assert reply.startswith(told["reply"] + " ["), (reply, told)
@@ -174,14 +185,19 @@ def explain_rights_and_why_say_the_same(workspace):
         told["reason"], told["stage"], "machines"), (record, told)
     story = site.relayd.ctl("why", record["id"]).stdout
     assert "machines" in story and "sender.not-authorized" in story, story
-    for options, wanted, missing in (
-            (("--client", "10.20.1.7"), "machines", None),
-            (("--client", "10.20.1.7", "--user", "billing", "--tls"), "people", None),
-            (("--client", "192.0.2.1"), None, "people")):
-        done = site.relayd.ctl("rights", *options, check=False)
-        assert wanted is None or wanted in done.stdout, done
-        assert missing is None or "Ms-Exch-SMTP-Accept-Any-Recipient" not in done.stdout or \
-            "no" in done.stdout, done
+    for options, holds, lacks, any_recipient in (
+            (("--client", "10.20.1.7"), ["machines"], ["people"], "none"),
+            (("--client", "10.20.1.7", "--user", "billing", "--tls"), ["people", "machines"],
+             ["elsewhere"], "all"),
+            (("--client", "10.20.9.9"), [], ["people", "machines"], "none")):
+        told = site.relayd.ctl("rights", *options, check=False).stdout
+        may, _, may_not = told.partition("NOT BY")
+        assert all(f"\n{grant} " in may for grant in holds), told
+        assert all(f"\n{grant} " in may_not for grant in lacks), told
+        held = re.search(r"Ms-Exch-SMTP-Accept-Any-Recipient +(\w+)", told)
+        assert (held.group(1) if held else "none") == any_recipient, told
+    anyone = site.relayd.ctl("rights", "--connector", "apps", check=False).stdout
+    assert re.search(r"elsewhere .* holds on connectors none-of-these", anyone), anyone
     done = site.relayd.ctl("rights", "--open-relay", check=False)
     assert done.returncode == 0, done
     site.relayd.stop()
