@@ -495,7 +495,8 @@ static bool
 reason_is_quota(enum reason reason)
 {
 	return reason == REASON_QUOTA_MESSAGES || reason == REASON_QUOTA_RECIPIENTS ||
-	       reason == REASON_QUOTA_OCTETS || reason == REASON_QUOTA_SESSIONS;
+	       reason == REASON_QUOTA_OCTETS || reason == REASON_QUOTA_SESSIONS ||
+	       reason == REASON_QUOTA_TROUBLE;
 }
 
 static struct verdict
