@@ -7,6 +7,10 @@
 #define CONNECTIONS_DEFAULT 20 /* to one route, as Exchange has it for one domain */
 #define CONNECTIONS_MAX	    1000
 
+/* How long a client waits at most; few give up that soon. */
+#define CUT_THROUGH_WAIT_MS	(10 * SECOND_MS)
+#define CUT_THROUGH_WAIT_MAX_MS (5 * MINUTE_MS)
+
 static bool
 next_hop_check(const struct value *value)
 {
@@ -76,6 +80,20 @@ next_hops_read(const struct section *section, struct route_settings *route)
 	}
 }
 
+/* Only where a next hop answers is there anything to wait for. */
+static void
+cut_through_check(const struct section *section, const struct route_settings *route,
+		  bool has_maildir)
+{
+	if (route->is_cut_through && has_maildir)
+		section_complain(section, "has cut-through = true and a maildir, which no "
+					  "client needs to wait for; remove cut-through");
+	else if (section_has(section, "cut-through-wait") &&
+		 !section_has(section, "cut-through"))
+		section_complain(section, "has a cut-through-wait but no cut-through = true; "
+					  "add that, or remove cut-through-wait");
+}
+
 static void
 route_read(const struct section *section, struct route_settings *route)
 {
@@ -93,6 +111,10 @@ route_read(const struct section *section, struct route_settings *route)
 				   CONNECTIONS_MAX, false),
 		.messages_per_minute =
 		    section_number(section, "messages-per-minute", 0, 1, 1000000, true),
+		.is_cut_through = section_bool(section, "cut-through", false),
+		.cut_through_wait_ms = section_duration(section, "cut-through-wait",
+							CUT_THROUGH_WAIT_MS, SECOND_MS,
+							CUT_THROUGH_WAIT_MAX_MS),
 	};
 	next_hops_read(section, route);
 	route_upstream_read(section, route);
@@ -104,6 +126,7 @@ route_read(const struct section *section, struct route_settings *route)
 	if (route->next_hop_count > NEXT_HOPS_MAX)
 		section_complain(section, "has %zu next hops; write %d at most",
 				 route->next_hop_count, NEXT_HOPS_MAX);
+	cut_through_check(section, route, has_maildir);
 	if (has_next_hops && has_maildir)
 		section_complain(section, "has both next-hops and a maildir; remove one "
 					  "of them");

@@ -293,9 +293,10 @@ connector_auth_check(struct reader *reader, size_t i, bool has_sasl)
 				       "{ " MECHANISMS_EXAMPLE " }, or remove it");
 }
 
-/* May some host say LOGIN= of XCLIENT? */
+
+/* XCLIENT names logins as well. */
 static bool
-xclient_tells_logins(const struct reader *reader)
+some_host_tells_logins(const struct reader *reader)
 {
 	const struct policy_source *source = &reader->settings->source;
 
@@ -318,7 +319,7 @@ auth_check(struct reader *reader)
 	for (size_t i = 0; i < source->grant_count; i++) {
 		struct value value;
 
-		if (reader->settings->auth_mechanisms == 0 && !xclient_tells_logins(reader) &&
+		if (reader->settings->auth_mechanisms == 0 && !some_host_tells_logins(reader) &&
 		    section_value_at(&reader->grant_sections[i], "users", 0, &value))
 			value_complain(&value, "could never log in: no connector offers AUTH; "
 					       "write for example auth-mechanisms = { "

@@ -130,7 +130,8 @@ static const struct option_schema route_options[] = {
 	{ "auth",        OPTION_SECTION, IN_THIS_RELEASE, NULL, &route_auth_schema },
 	{ "connections", OPTION_VALUE, IN_THIS_RELEASE, "20", NULL },
 	{ "messages-per-minute", OPTION_VALUE, IN_THIS_RELEASE, "30", NULL },
-	{ "cut-through", OPTION_VALUE, NOT_YET,         "false", NULL },
+	{ "cut-through", OPTION_VALUE, IN_THIS_RELEASE, "true", NULL },
+	{ "cut-through-wait", OPTION_VALUE, IN_THIS_RELEASE, "\"10s\"", NULL },
 	{ "maildir",     OPTION_VALUE, IN_THIS_RELEASE, "\"/var/lib/relayd/drop\"", NULL },
 };
 static const struct section_schema route_schema = SECTION(route_options);

@@ -10,9 +10,12 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define RESTART_DELAY_MS 5000
+#define END_WITHIN_MS	 2000 /* then it is killed */
+#define END_LOOK_MS	 5
 
 static _Noreturn void
 child_become(const struct companion *companion, const struct settings *settings, int channel)
@@ -153,18 +156,33 @@ companions_close(const struct supervisor *supervisor)
 	}
 }
 
+/* A token that was just renewed has to be kept: let it finish, but not for long. */
+static void
+companion_end(struct companion *companion)
+{
+	const struct timespec pause = { .tv_nsec = END_LOOK_MS * 1000000L };
+	int status;
+
+	if (companion->channel != -1)
+		(void)close(companion->channel);
+	companion->channel = -1;
+	for (int left_ms = END_WITHIN_MS; companion->pid > 0 && left_ms > 0;
+	     left_ms -= END_LOOK_MS) {
+		if (waitpid(companion->pid, &status, WNOHANG) == companion->pid)
+			companion->pid = 0;
+		else
+			(void)nanosleep(&pause, NULL);
+	}
+	if (companion->pid > 0) {
+		(void)kill(companion->pid, SIGKILL);
+		(void)waitpid(companion->pid, &status, 0);
+		companion->pid = 0;
+	}
+}
+
 void
 companions_end(struct supervisor *supervisor)
 {
-	for (size_t i = 0; i < COMPANION_COUNT; i++) {
-		struct companion *companion = &supervisor->companions[i];
-		int status;
-
-		if (companion->channel != -1)
-			(void)close(companion->channel);
-		if (companion->pid > 0) {
-			(void)kill(companion->pid, SIGKILL);
-			(void)waitpid(companion->pid, &status, 0);
-		}
-	}
+	for (size_t i = 0; i < COMPANION_COUNT; i++)
+		companion_end(&supervisor->companions[i]);
 }

@@ -51,7 +51,7 @@ void companions_reap(struct supervisor *supervisor);
 /* In a new process: their channels are not ours. */
 void companions_close(const struct supervisor *supervisor);
 
-/* The supervisor ends: kill what still runs. */
+/* The supervisor ends: wait for them, two seconds each at most, and kill what still runs. */
 void companions_end(struct supervisor *supervisor);
 
 #endif

@@ -183,7 +183,7 @@ order_take(struct worker *worker, struct span cargo)
 {
 	struct worker_order *order = memory_new(sizeof(*order));
 	struct fault fault = { .error = 0 };
-	struct control_request request;
+	struct control_request request = { .command = "" };
 	struct arena arena;
 	const char *why;
 
@@ -472,6 +472,10 @@ session_start(struct worker *worker)
 			.route_choose = delivery_route_choose,
 			.state_initial = delivery_state_initial,
 			.accepted = delivery_accepted,
+			.pass_on = delivery_pass_on,
+			.passage_state = delivery_passage_state,
+			.passage_accepted = delivery_passage_accepted,
+			.passage_drop = delivery_passage_drop,
 			.context = worker->delivery,
 		},
 	};

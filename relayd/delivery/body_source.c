@@ -20,6 +20,28 @@ body_source_start(struct body_source *source, struct spool_message *message,
 }
 
 void
+body_source_start_draft(struct body_source *source, const struct spool_draft *draft)
+{
+	*source = (struct body_source){ .draft = draft };
+	buffer_init(&source->header, HEADER_WRITE_MAX);
+}
+
+static uint64_t
+body_octets(const struct body_source *source)
+{
+	return source->draft != NULL ? spool_draft_octets(source->draft)
+				     : spool_message_info(source->message)->body_octets;
+}
+
+static size_t
+body_peek(const struct body_source *source, struct span *run)
+{
+	return source->draft != NULL
+		   ? spool_draft_peek(source->draft, source->offset, run)
+		   : spool_body_peek(source->message, source->offset, run);
+}
+
+void
 body_source_rewrite(struct body_source *source, const struct rewriting *rewriting)
 {
 	assert(source->offset == 0);
@@ -105,15 +127,16 @@ body_was_read(void *context, struct span bytes, struct fault *fault)
 static enum body_progress
 body_go_on(struct body_source *source, struct span *run)
 {
-	uint64_t left = spool_message_info(source->message)->body_octets - source->offset;
+	uint64_t left = body_octets(source) - source->offset;
 
 	if (left == 0)
 		return BODY_END;
-	if (spool_body_peek(source->message, source->offset, run) > 0) {
+	if (body_peek(source, run) > 0) {
 		*run = span_first(*run, BODY_PIECE_OCTETS);
 		source->offset += run->len;
 		return BODY_RUN;
 	}
+	assert(source->draft == NULL);
 	source->read = spool_read_body(source->message, source->offset,
 				       left < BODY_PIECE_OCTETS ? (size_t)left
 								: BODY_PIECE_OCTETS,
@@ -124,7 +147,7 @@ body_go_on(struct body_source *source, struct span *run)
 enum body_progress
 body_source_next(struct body_source *source, struct span *run)
 {
-	uint64_t octets = spool_message_info(source->message)->body_octets;
+	uint64_t octets = body_octets(source);
 
 	assert(source->read == NULL);
 	if (source->rewriting.to.len > 0 && octets > 0 && !front_gather(source)) {
@@ -144,7 +167,8 @@ body_source_stop(struct body_source *source)
 {
 	if (source->read != NULL)
 		spool_read_cancel(&source->read);
-	if (source->message != NULL)
+	if (source->message != NULL || source->draft != NULL)
 		buffer_reset(&source->header);
 	source->message = NULL;
+	source->draft = NULL;
 }

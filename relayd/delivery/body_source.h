@@ -21,7 +21,8 @@ enum body_progress {
 
 /* Embedded by value. */
 struct body_source {
-	struct spool_message *message;
+	struct spool_message *message;	 /* or */
+	const struct spool_draft *draft; /* that is in memory */
 	uint64_t offset;
 	struct spool_read *read;
 	struct rewriting rewriting; /* to empty: none, or done */
@@ -38,6 +39,9 @@ struct body_source {
 void body_source_start(struct body_source *source, struct spool_message *message,
 		       void (*arrived)(struct body_source *source, struct span run,
 				       struct fault *fault));
+
+/* The same with a draft that is in memory and does not change. */
+void body_source_start_draft(struct body_source *source, const struct spool_draft *draft);
 
 /*
  * Right after the start: give the header rewritten. The texts are borrowed until the first

@@ -3,6 +3,7 @@
 #include "delivery/courier.h"
 
 #include "base/memory.h"
+#include "delivery/passage.h"
 
 #include <assert.h>
 #include <stdio.h>
@@ -312,6 +313,27 @@ courier_take(struct courier *courier, struct job *job)
 }
 
 void
+courier_pass(struct courier *courier, struct passage *passage)
+{
+	struct handover *handover = passage_board(passage, courier);
+	struct span refusal;
+
+	if (handover == NULL)
+		return;
+	if (smtp_client_must_refuse(&courier->client, handover->envelope, &refusal)) {
+		struct handover_place how = courier_place(courier);
+
+		handover_settle(handover, RESULT_FAILED, refusal);
+		passage_arrive(passage, handover, &how);
+		return;
+	}
+	list_remove(&courier->idle);
+	courier_depth_reckon(courier);
+	courier->hop->carried++;
+	smtp_client_give(&courier->client, handover);
+}
+
+void
 courier_dismiss(struct courier *courier)
 {
 	list_remove(&courier->idle);
@@ -397,7 +419,10 @@ courier_finished(struct smtp_client *client, struct handover *handover)
 	struct handover_place how = courier_place(courier);
 
 	courier_learn(courier, handover);
-	delivery_conclude(dispatch->delivery, &handover, &how);
+	if (handover->passage != NULL)
+		passage_arrive(handover->passage, handover, &how);
+	else
+		delivery_conclude(dispatch->delivery, &handover, &how);
 	if (client->state != CLIENT_CLOSED)
 		courier_depth_reckon(courier); /* unless it rests now */
 	courier_rest(courier);

@@ -33,6 +33,9 @@ void courier_open(struct dispatch *dispatch, struct next_hop *hop);
 /* Give a free courier an active job. False: that needed no connection, it is free still. */
 bool courier_take(struct courier *courier, struct job *job);
 
+/* Give a free courier a passage, unless it cannot carry it. */
+void courier_pass(struct courier *courier, struct passage *passage);
+
 /* Say goodbye; only to a free one. */
 void courier_dismiss(struct courier *courier);
 

@@ -51,16 +51,24 @@ has_state(const struct spool_message *message, size_t recipient_count)
 		   STATE_HEAD_OCTETS + recipient_count;
 }
 
+void
+delivery_message_adopt(struct delivery *delivery, struct queued *queued,
+		       struct spool_message *message, const struct envelope *envelope)
+{
+	queued->message = message;
+	queued->has_state = has_state(message, queued->recipient_count);
+	queued->id = id_pack(envelope->id);
+	list_append(&delivery->messages, &queued->link);
+	spool_message_set_user(message, queued);
+}
+
 static struct queued *
 message_enter(struct delivery *delivery, struct spool_message *message,
 	      const struct envelope *envelope)
 {
 	struct queued *queued = queued_new(message, envelope->recipient_count);
 
-	queued->has_state = has_state(message, envelope->recipient_count);
-	queued->id = id_pack(envelope->id);
-	list_append(&delivery->messages, &queued->link);
-	spool_message_set_user(message, queued);
+	delivery_message_adopt(delivery, queued, message, envelope);
 	return queued;
 }
 

@@ -15,6 +15,7 @@
 #include "net/loop.h"
 #include "policy/policy.h"
 #include "smtp/envelope.h"
+#include "smtp/passage.h"
 #include "spool/spool.h"
 
 #include <stdatomic.h>
@@ -65,6 +66,8 @@ struct route_settings {
 	const char *certificate; /* ours, and its key (NULL: in the same file); or NULL */
 	const char *key;
 	struct route_auth auth;
+	bool is_cut_through;	      /* hand messages over while their clients wait */
+	int64_t cut_through_wait_ms;  /* for so long */
 	uint32_t connections_max;     /* at once, of all workers together */
 	uint32_t messages_per_minute; /* of all workers together; 0: no limit */
 	const char *file;
@@ -159,6 +162,20 @@ void delivery_state_initial(void *context, const struct envelope *envelope,
 			    struct buffer *state);
 void delivery_accepted(void *context, struct spool_message *message,
 		       const struct envelope *envelope);
+
+/*
+ * The four of a session's messages that are passed on while their clients wait (struct
+ * session_next). Passages must be at their end before delivery_free.
+ */
+struct passage *delivery_pass_on(void *context, const struct envelope *envelope,
+				 const struct spool_draft *draft, passage_done *done,
+				 void *done_context);
+void delivery_passage_state(void *context, const struct passage *passage,
+			    struct buffer *state);
+void delivery_passage_accepted(void *context, struct passage **passage,
+			       struct spool_message *message,
+			       const struct envelope *envelope);
+void delivery_passage_drop(void *context, struct passage **passage);
 
 /* struct spool_events.found; context is the delivery. */
 void delivery_found(void *context, struct spool_message *message, struct span envelope,

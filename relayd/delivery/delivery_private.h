@@ -93,6 +93,18 @@ struct handover_place {
 void delivery_conclude(struct delivery *delivery, struct handover **handover,
 		       const struct handover_place *how);
 
+/* Record what a handover of a draft meant; no message in the spool changes by it. */
+void delivery_record(struct delivery *delivery, const struct handover *handover,
+		     const struct handover_place *how);
+
+/* The message of one that had none is stored now. */
+void delivery_message_adopt(struct delivery *delivery, struct queued *queued,
+			    struct spool_message *message,
+			    const struct envelope *envelope);
+
+/* A next hop that does not relay for us says so in many ways; we say it in one. */
+void relay_refusals_name(struct handover *handover);
+
 /*
  * A handover to up to max of the job's recipients that were not tried yet. The envelope
  * must be in memory.

@@ -6,6 +6,7 @@
 #include "delivery/courier.h"
 #include "delivery/delivery_private.h"
 #include "delivery/detour.h"
+#include "delivery/passage.h"
 
 #include <assert.h>
 #include <stdlib.h>
@@ -19,7 +20,7 @@
 
 /* Balanced: where there are the fewest connections and the fewest messages went. */
 static struct next_hop *
-hop_choose_balanced(struct dispatch *dispatch, int64_t now_ms)
+hop_choose_balanced(const struct dispatch *dispatch, int64_t now_ms)
 {
 	struct next_hop *best = NULL;
 
@@ -37,13 +38,8 @@ hop_choose_balanced(struct dispatch *dispatch, int64_t now_ms)
 	return best;
 }
 
-/*
- * Where one more connection may go now; NULL: nowhere. In order, a next hop that serves us on
- * other connections but takes no more is not passed over: it is busy, not gone. One that says
- * we are too fast is.
- */
-static struct next_hop *
-hop_choose(struct dispatch *dispatch, int64_t now_ms)
+struct next_hop *
+dispatch_hop_choose(const struct dispatch *dispatch, int64_t now_ms)
 {
 	if (dispatch->settings->is_balanced)
 		return hop_choose_balanced(dispatch, now_ms);
@@ -326,12 +322,8 @@ couriers_are_wanted(const struct dispatch *dispatch)
 		   share_window(dispatch->share, dispatch->settings->connections_max);
 }
 
-/*
- * The free connection that the next message had better take; NULL: none. Says goodbye to
- * those that are not wanted any more.
- */
-static struct courier *
-courier_choose(struct dispatch *dispatch, int64_t now_ms)
+struct courier *
+dispatch_courier_choose(struct dispatch *dispatch, int64_t now_ms)
 {
 	struct courier *best = NULL;
 	struct list *next;
@@ -361,7 +353,7 @@ couriers_load(struct dispatch *dispatch, int64_t now_ms)
 {
 	struct courier *courier;
 
-	while ((courier = courier_choose(dispatch, now_ms)) != NULL) {
+	while ((courier = dispatch_courier_choose(dispatch, now_ms)) != NULL) {
 		struct job *job = jobs_overflow(dispatch) ? dispatch_job_take(dispatch) : NULL;
 
 		if (job == NULL)
@@ -374,7 +366,7 @@ static void
 couriers_send(struct dispatch *dispatch, int64_t now_ms)
 {
 	while (couriers_are_wanted(dispatch) && now_ms >= share_next_send_ms(dispatch->share)) {
-		struct next_hop *hop = hop_choose(dispatch, now_ms);
+		struct next_hop *hop = dispatch_hop_choose(dispatch, now_ms);
 
 		if (hop == NULL || !dispatch_courier_open(dispatch, hop))
 			return;
@@ -384,6 +376,7 @@ couriers_send(struct dispatch *dispatch, int64_t now_ms)
 static void
 connections_work(struct dispatch *dispatch, int64_t now_ms)
 {
+	passages_work(dispatch, now_ms);
 	detours_work(dispatch, now_ms);
 	if (dispatch->settings->is_balanced)
 		unused_hops_open(dispatch, now_ms);
@@ -392,7 +385,7 @@ connections_work(struct dispatch *dispatch, int64_t now_ms)
 	couriers_send(dispatch, now_ms);
 	if (dispatch->courier_count > 0 || dispatch->schedule.ready.count == 0)
 		return;
-	if (!dispatch->is_down && hop_choose(dispatch, now_ms) == NULL)
+	if (!dispatch->is_down && dispatch_hop_choose(dispatch, now_ms) == NULL)
 		dispatch_went_down(dispatch);
 	if (dispatch->is_down)
 		expired_bury(dispatch);
@@ -617,6 +610,7 @@ dispatch_timer_expired(struct loop_timer *timer)
 void
 dispatch_drain(struct dispatch *dispatch)
 {
+	passages_return(dispatch);
 	detours_return(dispatch);
 	while (!list_is_empty(&dispatch->idle))
 		courier_dismiss(LIST_OWNER(dispatch->idle.next, struct courier, idle));
@@ -678,6 +672,7 @@ dispatch_init(struct dispatch *dispatch, struct delivery *delivery,
 	list_init(&dispatch->closed);
 	list_init(&dispatch->errands);
 	list_init(&dispatch->detours);
+	list_init(&dispatch->passages);
 	if (settings->maildir.len == 0) {
 		hops_init(dispatch);
 		return true;
@@ -691,6 +686,7 @@ dispatch_halt(struct dispatch *dispatch)
 {
 	if (dispatch->delivery == NULL)
 		return;
+	assert(list_is_empty(&dispatch->passages)); /* their owners dropped them */
 	while (!list_is_empty(&dispatch->couriers))
 		courier_drop(LIST_OWNER(dispatch->couriers.next, struct courier, link));
 	couriers_bury(&dispatch->sweep);

@@ -44,6 +44,10 @@ struct dispatch {
 	struct list detours;  /* detour.h */
 	size_t detour_count;
 
+	struct list passages; /* that wait for a connection; passage.h */
+	size_t passage_count;
+	int64_t passages_after_ms; /* none before */
+
 	struct maildir *maildir; /* NULL: next hops */
 	size_t maildir_count;	 /* handovers under way */
 
@@ -85,6 +89,19 @@ bool dispatch_courier_may_go_on(struct dispatch *dispatch, const struct courier 
 
 /* Open one more connection, unless there are as many as there may be. */
 bool dispatch_courier_open(struct dispatch *dispatch, struct next_hop *hop);
+
+/*
+ * Where one more connection may go now; NULL: nowhere. In order, a next hop that serves us on
+ * other connections but takes no more is not passed over: it is busy, not gone. One that says
+ * we are too fast is.
+ */
+struct next_hop *dispatch_hop_choose(const struct dispatch *dispatch, int64_t now_ms);
+
+/*
+ * The free connection that the next message had better take; NULL: none. Says goodbye to
+ * those that are not wanted any more.
+ */
+struct courier *dispatch_courier_choose(struct dispatch *dispatch, int64_t now_ms);
 
 /* A next hop greeted us. */
 void dispatch_came_up(struct dispatch *dispatch);

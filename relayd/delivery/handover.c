@@ -70,6 +70,16 @@ handover_accepted_count(const struct handover *handover)
 }
 
 bool
+handover_all(const struct handover *handover, enum recipient_result result)
+{
+	for (size_t i = 0; i < handover->recipient_count; i++) {
+		if (handover->recipients[i].result != result)
+			return false;
+	}
+	return true;
+}
+
+bool
 handover_delivered_any(const struct handover *handover)
 {
 	for (size_t i = 0; i < handover->recipient_count; i++) {

@@ -26,7 +26,9 @@ struct handover_recipient {
 
 struct handover {
 	struct job *job;
-	struct spool_message *message;
+	struct spool_message *message;	 /* NULL: it is a draft still */
+	const struct spool_draft *draft; /* whose client waits, or NULL; and then */
+	struct passage *passage;	 /* who waits for the end, or NULL */
 	const struct envelope *envelope; /* the job's message's */
 	struct rewriting rewriting;	 /* of its sender, the same for all these recipients */
 	struct span sender;		 /* reverse-path: the envelope's, or another */
@@ -56,6 +58,17 @@ void handover_settle(struct handover *handover, enum recipient_result result,
 /* Give one recipient a result. The reply is copied. */
 void handover_settle_one(struct handover *handover, size_t at,
 			    enum recipient_result result, struct span reply);
+
+/* Octets of the body. */
+static inline uint64_t
+handover_octets(const struct handover *handover)
+{
+	return handover->draft != NULL ? spool_draft_octets(handover->draft)
+				       : spool_message_info(handover->message)->body_octets;
+}
+
+/* Has every recipient this result? */
+bool handover_all(const struct handover *handover, enum recipient_result result);
 
 /* Was somebody delivered to? */
 bool handover_delivered_any(const struct handover *handover);

@@ -189,9 +189,10 @@ static struct audit_delivery
 record_of(const struct delivery *delivery, const struct handover *handover, size_t at,
 	  const struct handover_place *how)
 {
-	const struct spool_info *info = spool_message_info(handover->message);
 	int64_t now_ms = loop_wall_ms(delivery->environment.loop);
-
+	int64_t since_ms = handover->message == NULL
+			       ? handover->envelope->arrived_wall_ms
+			       : spool_message_info(handover->message)->stored_wall_ms;
 	const struct smtp_client_tls *tls = how->tls;
 
 	return (struct audit_delivery){
@@ -206,7 +207,7 @@ record_of(const struct delivery *delivery, const struct handover *handover, size
 		.from = handover->envelope->sender,
 		.to = handover_recipient_get(handover, at)->address,
 		.reply = handover->recipients[at].reply,
-		.queued_ms = now_ms > info->stored_wall_ms ? now_ms - info->stored_wall_ms : 0,
+		.queued_ms = now_ms > since_ms ? now_ms - since_ms : 0,
 		.tries = handover->job->tries + 1U,
 	};
 }
@@ -232,8 +233,7 @@ rate_note(const struct delivery *delivery, const struct handover *handover, size
 			    handover->envelope->sender, event);
 }
 
-/* A next hop that does not relay for us says so in many ways; we say it in one. */
-static void
+void
 relay_refusals_name(struct handover *handover)
 {
 	struct buffer words;
@@ -243,7 +243,8 @@ relay_refusals_name(struct handover *handover)
 		struct handover_recipient *recipient = &handover->recipients[i];
 
 		if (recipient->result != RESULT_FAILED ||
-		    !report_is_relay_refusal(recipient->reply))
+		    !report_is_relay_refusal(recipient->reply) ||
+		    span_starts_fold(recipient->reply, span_of(REPORT_RELAY_REFUSED)))
 			continue;
 		buffer_clear(&words);
 		(void)buffer_append_text(&words, REPORT_RELAY_REFUSED);
@@ -306,6 +307,43 @@ result_take(struct delivery *delivery, const struct handover *handover, size_t a
 		rate_note(delivery, handover, at, RATE_DEFERRED);
 		audit_delivery(delivery->environment.audit, &record);
 		bounce_note_delay(delivery, handover, at, how);
+	}
+}
+
+void
+delivery_record(struct delivery *delivery, const struct handover *handover,
+		const struct handover_place *how)
+{
+	static const char *const words[] = {
+		[RESULT_NONE] = NULL,
+		[RESULT_UNTRIED] = NULL,
+		[RESULT_DELIVERED] = "delivered",
+		[RESULT_DEFERRED] = "deferred",
+		[RESULT_FAILED] = "failed",
+	};
+	static const enum rate_event events[] = {
+		[RESULT_DELIVERED] = RATE_DELIVERED,
+		[RESULT_DEFERRED] = RATE_DEFERRED,
+		[RESULT_FAILED] = RATE_FAILED,
+	};
+	struct route_figures *figures = job_dispatch(delivery, handover->job)->figures;
+
+	for (size_t i = 0; i < handover->recipient_count; i++) {
+		enum recipient_result result = handover->recipients[i].result;
+		struct audit_delivery record;
+		char id[ID_SIZE];
+
+		if (words[result] == NULL)
+			continue;
+		record = record_of(delivery, handover, i, how);
+		record.id = id_text(handover->envelope, id);
+		record.result = words[result];
+		audit_delivery(delivery->environment.audit, &record);
+		figure_add(result == RESULT_DELIVERED ? &figures->delivered
+			   : result == RESULT_FAILED  ? &figures->failed
+						      : &figures->deferred,
+			   1);
+		rate_note(delivery, handover, i, events[result]);
 	}
 }
 

@@ -12,6 +12,7 @@ relayd_libdelivery_a_SOURCES = \
 	%D%/message.c \
 	%D%/next_hop.c %D%/next_hop.h \
 	%D%/operation.c %D%/operation.h \
+	%D%/passage.c %D%/passage.h \
 	%D%/queued.c %D%/queued.h \
 	%D%/rates.c %D%/rates.h \
 	%D%/report.c %D%/report.h \

@@ -182,8 +182,7 @@ sender_compose(const struct smtp_client *client, const struct handover *handover
 	buffer_append_text(out, ">");
 	if (offers & EHLO_SIZE)
 		buffer_printf(out, " SIZE=%llu",
-			      (unsigned long long)spool_message_info(handover->message)
-				  ->body_octets);
+			      (unsigned long long)handover_octets(handover));
 	if ((offers & EHLO_8BITMIME) && envelope->body == BODY_8BITMIME)
 		buffer_append_text(out, " BODY=8BITMIME");
 	if ((offers & EHLO_SMTPUTF8) && envelope->is_smtputf8)
@@ -979,12 +978,24 @@ body_arrived(struct body_source *body, struct span run, struct fault *fault)
 static void
 chunk_announce(struct smtp_client *client)
 {
-	const struct spool_info *info = spool_message_info(client->now.handover->message);
 	struct buffer *out = client->environment->scratch;
 
 	buffer_clear(out);
-	buffer_printf(out, "BDAT %llu LAST\r\n", (unsigned long long)info->body_octets);
+	buffer_printf(out, "BDAT %llu LAST\r\n",
+		      (unsigned long long)handover_octets(client->now.handover));
 	(void)stream_write(&client->stream, buffer_span(out));
+}
+
+static void
+body_start(struct smtp_client *client)
+{
+	const struct handover *handover = client->now.handover;
+
+	if (handover->draft != NULL)
+		body_source_start_draft(&client->body, handover->draft);
+	else
+		body_source_start(&client->body, handover->message, body_arrived);
+	body_source_rewrite(&client->body, &handover->rewriting);
 }
 
 static void
@@ -998,8 +1009,7 @@ body_begin(struct smtp_client *client)
 	if (client->now.is_chunked)
 		chunk_announce(client);
 	dot_stuff_init(&client->stuff);
-	body_source_start(&client->body, client->now.handover->message, body_arrived);
-	body_source_rewrite(&client->body, &client->now.handover->rewriting);
+	body_start(client);
 	block_wait(client);
 	body_continue(client);
 }
@@ -1289,7 +1299,7 @@ is_chunk_worth(const struct smtp_client *client, const struct handover *handover
 	if ((client->ehlo.offers & EHLO_CHUNKING) == 0 || handover->rewriting.to.len > 0)
 		return false;
 	return handover->envelope->body == BODY_8BITMIME ||
-	       spool_message_info(handover->message)->body_octets >= SMTP_CLIENT_CHUNK_MIN;
+	       handover_octets(handover) >= SMTP_CLIENT_CHUNK_MIN;
 }
 
 void
@@ -1323,13 +1333,19 @@ smtp_client_quit(struct smtp_client *client)
 }
 
 void
+smtp_client_break(struct smtp_client *client)
+{
+	assert(client->now.handover != NULL);
+	client_end_at(client, "4.4.2 given up");
+}
+
+void
 smtp_client_close(struct smtp_client *client)
 {
 	if (client->state == CLIENT_CLOSED)
 		return;
 	loop_timer_cancel(client->environment->loop, &client->timer);
-	if (client->body.message != NULL)
-		body_source_stop(&client->body);
+	body_source_stop(&client->body);
 	login_dialog_free(&client->dialog);
 	stream_close(&client->stream);
 	client->state = CLIENT_CLOSED;

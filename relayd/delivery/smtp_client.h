@@ -227,6 +227,12 @@ void smtp_client_give(struct smtp_client *client, struct handover *handover);
 void smtp_client_quit(struct smtp_client *client);
 
 /*
+ * Break off what is under way, because nobody can wait for it any longer: finished and ended
+ * are called as when the server breaks the connection. Only within a transaction.
+ */
+void smtp_client_break(struct smtp_client *client);
+
+/*
  * Close now. Transactions are forgotten, not finished: they are the caller's to end, and
  * ended is not called. Harmless when closed.
  */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: ISC */
 /* Connected sockets; see stream.h. */
+#define _GNU_SOURCE /* POLLRDHUP */
 #include "net/stream_private.h"
 
 #include "base/memory.h"
@@ -10,6 +11,7 @@
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <unistd.h>
 
 #define READS_PER_TURN	 4 /* of LOOP_SCRATCH_OCTETS each, so that others get their turn */
@@ -705,6 +707,25 @@ stream_close(struct stream *stream)
 	stream->state = STATE_CLOSED;
 	if (loop->busy == stream)
 		loop->busy = NULL;
+}
+
+bool
+stream_peer_has_left(const struct stream *stream)
+{
+	struct pollfd asked = { .fd = stream->watch.fd, .events = POLLRDHUP };
+	char octet;
+
+	if (stream->state != STATE_OPEN)
+		return true;
+	if (poll(&asked, 1, 0) != 1)
+		return false;
+	if ((asked.revents & (POLLERR | POLLHUP)) != 0)
+		return true;
+	if ((asked.revents & POLLRDHUP) == 0 || stream->input.len > 0)
+		return false;
+	/* under TLS what is unread says goodbye */
+	return stream->layer != &socket_layer ||
+	       recv(stream->watch.fd, &octet, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
 bool

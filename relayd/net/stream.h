@@ -132,6 +132,12 @@ void stream_close(struct stream *stream);
 /* From stream_accept or stream_connect until it is closed, by either side. */
 bool stream_is_open(const struct stream *stream);
 
+/*
+ * Has the peer left, as far as the kernel knows? For one that is not being read: its end is
+ * not noticed then. One that closed its side only, with something still to be read, has not.
+ */
+bool stream_peer_has_left(const struct stream *stream);
+
 /* Both ends' addresses, as the socket has them; zeroes when the stream is closed. */
 struct ip_endpoint stream_peer(const struct stream *stream);
 struct ip_endpoint stream_local(const struct stream *stream);

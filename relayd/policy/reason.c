@@ -475,6 +475,19 @@ static const struct reason_row reasons[REASON_COUNT] = {
 		.remedy = "Let the application break its lines or encode its content.",
 	},
 
+	/* ---- the next hop's ---- */
+	[REASON_NEXT_HOP_REFUSED] = {
+		.token = "next-hop.refused",
+		.replies = {
+			[REPLY_STYLE_RELAYD] = { 554, { 5, 0, 0 },
+						 "The next mail server refused the message" },
+		},
+		.meaning = "relayd would have relayed the message, and the mail server that it "
+			   "passed it on to (cut-through) refused it; the reply is that server's.",
+		.remedy = "Look up the reply at the next hop of the route: its rules, or the "
+			  "recipient's address, are what refused.",
+	},
+
 	/* ---- our own trouble ---- */
 	[REASON_STORAGE_FULL] = {
 		.token = "storage.full",

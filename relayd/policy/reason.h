@@ -77,6 +77,9 @@ enum reason {
 	REASON_MESSAGE_HEADER,	   /* message.header: 552 5.3.4, header too large */
 	REASON_MESSAGE_LINE,	   /* message.line-too-long: 550 5.6.0 */
 
+	/* what the next hop said while the client waited */
+	REASON_NEXT_HOP_REFUSED, /* next-hop.refused: its own reply, 5xx */
+
 	/* our own trouble: always 4xx */
 	REASON_STORAGE_FULL,	/* storage.full: 452 4.3.1 */
 	REASON_STORAGE_TROUBLE, /* storage.trouble: 451 4.3.0 */

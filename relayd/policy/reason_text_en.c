@@ -50,6 +50,7 @@ const char *const english_senders[REASON_COUNT] = {
 	[REASON_MESSAGE_LOOP] = "Take out the forwarding rule that sends the message round in a circle.",
 	[REASON_MESSAGE_HEADER] = "Write to fewer recipients in To and Cc, which make the header long.",
 	[REASON_MESSAGE_LINE] = "Let the application break long lines, or send the text as an attachment.",
+	[REASON_NEXT_HOP_REFUSED] = "Check the recipient's address; else show the reply to your administrator.",
 	[REASON_STORAGE_FULL] = "Wait: the message is sent again by itself.",
 	[REASON_STORAGE_TROUBLE] = "Wait: the message is sent again by itself.",
 	[REASON_AUDIT_TROUBLE] = "Wait: the message is sent again by itself.",

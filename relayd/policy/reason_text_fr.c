@@ -182,6 +182,12 @@ const struct reason_text french_reasons[REASON_COUNT] = {
 		"Une ligne du message est plus longue que le courrier ne le permet.",
 		"Faites couper les lignes ou encoder le contenu par l'application.",
 		"Coupez les longues lignes, ou envoyez le texte en pièce jointe." },
+	[REASON_NEXT_HOP_REFUSED] = {
+		"relayd aurait relayé le message, mais le serveur suivant, à qui il l'a transmis "
+		"aussitôt (cut-through), l'a refusé ; la réponse est la sienne.",
+		"Cherchez cette réponse chez le serveur suivant de la route : ses règles ou "
+		"l'adresse du destinataire sont en cause.",
+		"Vérifiez l'adresse du destinataire, sinon montrez la réponse à votre administrateur." },
 	[REASON_STORAGE_FULL] = {
 		"Le disque de la file d'attente est plein.",
 		"Libérez de la place dans state-dir ; les clients réessaient d'eux-mêmes.",

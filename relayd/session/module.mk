@@ -18,6 +18,7 @@ relayd_libsession_a_SOURCES = \
 	%D%/connection_limits.c %D%/connection_limits.h \
 	%D%/content.c \
 	%D%/nat_sketch.c %D%/nat_sketch.h \
+	%D%/passage.c \
 	%D%/proxy.c \
 	%D%/session.c \
 	%D%/session.h \

@@ -14,6 +14,7 @@
 #include "net/tls.h"
 #include "policy/policy.h"
 #include "smtp/envelope.h"
+#include "smtp/passage.h"
 #include "spool/spool.h"
 
 #include <stdatomic.h>
@@ -91,6 +92,25 @@ struct session_next {
 	/* It is durable and answered: take it. The envelope is borrowed for the call. */
 	void (*accepted)(void *context, struct spool_message *message,
 			 const struct envelope *envelope);
+	/*
+	 * Pass the message on while its client waits. NULL: this one is to be stored at once,
+	 * as all are where there is no such function. The draft, which must not grow, is
+	 * borrowed until done is called. done comes from a later turn, exactly once unless
+	 * passage_drop comes first. When it says PASSAGE_OPEN, passage_accepted or
+	 * passage_drop ends the passage.
+	 */
+	struct passage *(*pass_on)(void *context, const struct envelope *envelope,
+				   const struct spool_draft *draft, passage_done *done,
+				   void *done_context);
+	/* It is to be stored: mark in what state_initial made whom the next hop has taken. */
+	void (*passage_state)(void *context, const struct passage *passage,
+			      struct buffer *state);
+	/* In place of accepted. Takes the passage. */
+	void (*passage_accepted)(void *context, struct passage **passage,
+				 struct spool_message *message,
+				 const struct envelope *envelope);
+	/* It will not be stored: what the next hop says from now on is only recorded. */
+	void (*passage_drop)(void *context, struct passage **passage);
 	void *context;
 };
 

@@ -55,7 +55,7 @@ enum session_input {
 enum session_wait {
 	WAIT_TARPIT = 1, /* session->held leaves when the timer fires */
 	WAIT_SPOOL = 2,	 /* the spool has enough to write */
-	WAIT_COMMIT = 4, /* the message is on its way to the disk */
+	WAIT_COMMIT = 4, /* the message is on its way to the disk, or a next hop */
 	WAIT_OUTPUT = 8, /* the client does not take its replies */
 	WAIT_STARTTLS = 16,  /* our 220 leaves, then the handshake begins */
 	WAIT_HANDSHAKE = 32, /* it is under way; the stream reads, we do not */
@@ -153,7 +153,8 @@ struct transaction {
 	bool is_chunked;
 	bool is_too_big;	/* more than the connector takes; the rest is dropped */
 	bool wants_header;	/* header_block_add has not had enough */
-	bool is_committing;	/* the message is on its way to the disk */
+	bool is_committing;	/* the message is on its way to the disk, or a next hop */
+	struct passage *passage; /* it was given to a next hop first; NULL: no */
 	struct envelope envelope; /* once it is */
 };
 
@@ -482,11 +483,29 @@ void transaction_complete(struct transaction *transaction);
  */
 void session_abandon(struct session *session, enum reason reason, struct span reply);
 
+/* One accepted recipient's end, of the i-th. */
+void transaction_record(const struct transaction *transaction, uint32_t i,
+			const struct verdict *verdict, struct span reply, struct span detail);
+
+/* Record, answer and count what was accepted. */
+void transaction_succeed(struct transaction *transaction, struct span reply);
+
+/* Make it durable. The envelope is made. */
+void transaction_store(struct transaction *transaction);
+
+/* What the session waited for is over: it ends if there is nobody any more to go on with. */
+void session_come_back(struct session *session);
+
 /* The server goes away. What is being committed then will not be taken. */
 void transaction_detach(struct transaction *transaction);
 
 /* Free it and all it holds; the session has none then. */
 void transaction_free(struct transaction *transaction);
+
+/* --- passage.c: messages that are passed on while their client waits --- */
+
+/* The envelope is made. False: it is to be stored. */
+bool transaction_pass_on(struct transaction *transaction);
 
 /* --- session_quota.c: the limits of grants --- */
 

@@ -113,11 +113,24 @@ transaction_add(struct transaction *t, const struct rcpt_argument *rcpt, uint32_
 
 /* --- a bad end --- */
 
+/* Given to a next hop in vain, and not stored either. */
+static void
+passage_forget(struct transaction *t)
+{
+	if (t->passage == NULL || t->server == NULL)
+		return;
+
+	const struct session_next *next = &t->server->environment.next;
+
+	next->passage_drop(next->context, &t->passage);
+}
+
 void
 transaction_free(struct transaction *t)
 {
 	struct session *session = t->session;
 
+	passage_forget(t);
 	if (t->server != NULL)
 		transaction_quota_give_back(t);
 	content_reset(t);
@@ -550,33 +563,59 @@ envelope_make(struct transaction *t)
 	}
 }
 
-/* It is durable: it is ours now, whether the client still listens or not. */
-static void
-transaction_accepted(struct transaction *t, struct spool_message *message)
+void
+transaction_record(const struct transaction *t, uint32_t i, const struct verdict *verdict,
+		   struct span reply, struct span detail)
+{
+	recipient_record(t, &t->recipients[i], verdict, reply, detail);
+}
+
+void
+transaction_succeed(struct transaction *t, struct span reply)
 {
 	struct session *session = t->session;
-	const struct session_next *next = &t->server->environment.next;
-	struct buffer *out = &t->server->reply;
 	static const struct span gone = SPAN_LITERAL("the client left before the reply");
 
-	buffer_clear(out);
-	(void)buffer_append_text(out, "250 2.0.0 Ok: queued as ");
-	(void)buffer_append_text(out, t->id);
-	(void)buffer_append_text(out, "\r\n");
 	for (uint32_t i = 0; i < t->recipient_count; i++) {
 		const struct recipient *recipient = &t->recipients[i];
 
-		recipient_record(t, recipient, &recipient->verdict, buffer_span(out),
+		recipient_record(t, recipient, &recipient->verdict, reply,
 				 session->is_ending ? gone : recipient->detail);
 	}
-	session_send(session, buffer_span(out));
+	session_send(session, reply);
 	transaction_quota_keep(t);
 	session->useless = 0;
 	atomic_fetch_add_explicit(&session->figures->messages, 1, memory_order_relaxed);
 	atomic_fetch_add_explicit(&session->figures->octets, t->envelope.size_octets,
 				  memory_order_relaxed);
-	next->accepted(next->context, message, &t->envelope);
+}
+
+/* It is durable: it is ours now, whether the client still listens or not. */
+static void
+transaction_accepted(struct transaction *t, struct spool_message *message)
+{
+	const struct session_next *next = &t->server->environment.next;
+	struct buffer *out = &t->server->reply;
+
+	buffer_clear(out);
+	(void)buffer_append_text(out, "250 2.0.0 Ok: queued as ");
+	(void)buffer_append_text(out, t->id);
+	(void)buffer_append_text(out, "\r\n");
+	transaction_succeed(t, buffer_span(out));
+	if (t->passage != NULL)
+		next->passage_accepted(next->context, &t->passage, message, &t->envelope);
+	else
+		next->accepted(next->context, message, &t->envelope);
 	transaction_free(t);
+}
+
+void
+session_come_back(struct session *session)
+{
+	if (session->is_gone)
+		session_release(session);
+	else if (session->server->drains_at_once)
+		session_drain(session);
 }
 
 static void
@@ -606,23 +645,23 @@ transaction_committed(void *context, enum spool_status status, struct spool_mess
 		transaction_refuse(t, REASON_STORAGE_TROUBLE, no_detail);
 		break;
 	}
-	if (session->is_gone)
-		session_release(session);
-	else if (session->server->drains_at_once)
-		session_drain(session);
+	session_come_back(session);
 }
 
-static void
-transaction_commit(struct transaction *t)
+void
+transaction_store(struct transaction *t)
 {
 	struct session_server *server = t->server;
 	const struct session_next *next = &server->environment.next;
 
-	envelope_make(t);
 	buffer_clear(&server->scratch);
 	buffer_clear(&server->state);
 	next->state_initial(next->context, &t->envelope, &server->state);
+	if (t->passage != NULL)
+		next->passage_state(next->context, t->passage, &server->state);
 	if (!envelope_encode(&t->envelope, &server->scratch) || server->state.is_over) {
+		if (t->is_committing)
+			session_go_on(t->session, WAIT_COMMIT);
 		transaction_refuse(t, REASON_STORAGE_TROUBLE,
 				   span_of("the envelope is too large for the spool"));
 		return;
@@ -631,6 +670,14 @@ transaction_commit(struct transaction *t)
 	session_wait(t->session, WAIT_COMMIT);
 	spool_draft_commit(&t->draft, buffer_span(&server->scratch),
 			   buffer_span(&server->state), transaction_committed, t);
+}
+
+static void
+transaction_commit(struct transaction *t)
+{
+	envelope_make(t);
+	if (!transaction_pass_on(t))
+		transaction_store(t);
 }
 
 static void
@@ -672,10 +719,11 @@ transaction_detach(struct transaction *t)
 {
 	struct session *session = t->session;
 
+	passage_forget(t);
 	transaction_quota_give_back(t);
 	session->transaction = NULL;
 	t->session = NULL;
 	t->server = NULL;
-	if (!t->is_committing)
+	if (!t->is_committing || t->draft != NULL) /* unless the spool has it */
 		transaction_free(t);
 }

@@ -9,6 +9,7 @@ relayd_libsmtp_a_SOURCES = \
 	%D%/envelope.c %D%/envelope.h \
 	%D%/header_block.c %D%/header_block.h \
 	%D%/line_scan.c %D%/line_scan.h \
+	%D%/passage.h \
 	%D%/received.c \
 	%D%/reply.c %D%/reply.h \
 	%D%/reply_parser.c \

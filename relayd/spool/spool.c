@@ -434,6 +434,32 @@ spool_draft_octets(const struct spool_draft *draft)
 	return draft->octets;
 }
 
+bool
+spool_draft_is_in_memory(const struct spool_draft *draft)
+{
+	return draft->large == NULL;
+}
+
+static size_t
+chunks_peek(const struct spool_chunks *chunks, uint64_t offset, struct span *run)
+{
+	const struct spool_chunk *chunk = chunks->first;
+
+	for (; chunk != NULL && offset >= chunk->used; chunk = chunk->next)
+		offset -= chunk->used;
+	*run = (struct span){ NULL, 0 };
+	if (chunk != NULL)
+		*run =
+		    (struct span){ chunk->bytes + offset, chunk->used - (size_t)offset };
+	return run->len;
+}
+
+size_t
+spool_draft_peek(const struct spool_draft *draft, uint64_t offset, struct span *run)
+{
+	return chunks_peek(&draft->body, offset, run);
+}
+
 static void
 draft_free(struct spool_draft **draft)
 {
@@ -639,15 +665,7 @@ spool_leave(struct spool_message **message)
 size_t
 spool_body_peek(const struct spool_message *message, uint64_t offset, struct span *run)
 {
-	const struct spool_chunk *chunk = message->body.first;
-
-	for (; chunk != NULL && offset >= chunk->used; chunk = chunk->next)
-		offset -= chunk->used;
-	*run = (struct span){ NULL, 0 };
-	if (chunk != NULL)
-		*run =
-		    (struct span){ chunk->bytes + offset, chunk->used - (size_t)offset };
-	return run->len;
+	return chunks_peek(&message->body, offset, run);
 }
 
 void

@@ -115,6 +115,14 @@ bool spool_draft_append(struct spool_draft *draft, struct span bytes,
 			void (*resume)(void *context), void *context);
 uint64_t spool_draft_octets(const struct spool_draft *draft);
 
+/* Is all of its body in memory, as it is until it grows large? */
+bool spool_draft_is_in_memory(const struct spool_draft *draft);
+
+/*
+ * As spool_body_peek, for a draft that is in memory; borrowed until the draft grows or goes.
+ */
+size_t spool_draft_peek(const struct spool_draft *draft, uint64_t offset, struct span *run);
+
 /* Give it up; NULL is harmless. */
 void spool_draft_drop(struct spool_draft **draft);
 

@@ -127,6 +127,21 @@ class RelaydWithTls(RelaydUnderTest):
         self.root = self.relayd.process.pid
 
 
+class RelaydFarAway:
+    """relayd with many connections to a next hop that is 50 ms away; with cut-through or without."""
+
+    def __init__(self, workspace, sink_port, cut_through, connections):
+        route = (f'next-hops = {{ "127.0.0.1:{sink_port}" }} connections = {connections} '
+                 f'cut-through = {str(cut_through).lower()}')
+        self.relayd = harness.Relayd(workspace, route=route,
+                                     connector="max-connections = 100000").start()
+        self.port = self.relayd.port
+        self.root = self.relayd.process.pid
+
+    def stop(self):
+        self.relayd.stop()
+
+
 class PostfixUnderTest:
     """Debian's Postfix with its own directories, on its own port."""
 
@@ -383,6 +398,30 @@ def end_to_end(relay_name, tool, *, sessions, count, octets, keep, environment=N
                 "cpu_ms": measured.cpu * 1000 / count, "memory_mib": memory / 1024}
     finally:
         if taker is not None and taker.poll() is None:
+            taker.kill()
+            taker.wait()
+        workspace.close()
+
+
+def far_away(_, tool, *, sessions, count):
+    """Messages a second to an upstream whose replies take 50 ms, and how long clients wait."""
+    workspace = harness.Workspace()
+    sink_port = harness.free_port()
+    taker = subprocess.Popen([SINK, "-m", str(count), "-w", "50", f"127.0.0.1:{sink_port}"],
+                             stdout=subprocess.DEVNULL)
+    try:
+        harness.wait_until(lambda: port_is_open(sink_port), "the sink")
+        relay = RelaydFarAway(workspace, sink_port, tool == "cut-through", 100)
+        with Measured(relay) as measured:
+            sent = json.loads(fast_source(relay.port, sessions, count, OCTETS, True).stdout)
+            taker.wait(LIMIT_S)
+        syncs = relay.relayd.status()["spool"]
+        relay.stop()
+        return {"per_second": count / measured.seconds, "p50_ms": sent["p50_ms"],
+                "p99_ms": sent["p99_ms"], "cpu_ms": measured.cpu * 1000 / count,
+                "stored": float(syncs.get("commits", 0))}
+    finally:
+        if taker.poll() is None:
             taker.kill()
             taker.wait()
         workspace.close()
@@ -714,6 +753,10 @@ def workloads(quick):
         "idle": dict(run=idle, relays=("relayd",), tools=("fast",), sessions=10000 // scale),
         "queue": dict(run=queue, relays=("relayd", "postfix"), tools=("fast",),
                       count={"relayd": 100000 // scale, "postfix": 5000 // scale}),
+        "far-away": dict(run=far_away, relays=("relayd",), tools=("spool", "cut-through"),
+                         sessions=100, count=20000 // scale),
+        "far-away-few": dict(run=far_away, relays=("relayd",), tools=("spool", "cut-through"),
+                             sessions=4, count=400 // scale),
         "slow-disk": dict(run=end_to_end, relays=("relayd",), tools=("fast",),
                           count=30000 // scale, keep=True, sessions=200, octets=OCTETS,
                           environment=SLOW_DISK),

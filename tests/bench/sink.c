@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: ISC */
 /*
  * A fast SMTP sink: one thread; takes every message, keeps none. With -m N it prints a line of
- * JSON and ends when N messages came.
+ * JSON and ends when N messages came. With -w MS each reply leaves so much later, as over a
+ * distance.
  *
- *   sink [-m MESSAGES] HOST:PORT
+ *   sink [-m MESSAGES] [-w MS] HOST:PORT
  */
 #define _GNU_SOURCE /* accept4 */
 #include "base/clock.h"
@@ -34,9 +35,23 @@ struct peer {
 	size_t line_len;
 	char output[OUTPUT_MAX];
 	size_t output_len;
+	unsigned late; /* replies on their way; it is not freed before */
+	bool is_gone;
+};
+
+/* Replies that are on their way. */
+struct late {
+	struct late *next;
+	struct peer *peer;
+	int64_t due_ns;
+	bool ends;
+	size_t len;
+	char bytes[];
 };
 
 struct sink {
+	int64_t delay_ns;
+	struct late *first_late, *last_late; /* in order of time */
 	int epoll;
 	int listener;
 	uint64_t wanted;
@@ -153,8 +168,54 @@ input_take(struct sink *sink, struct peer *peer, struct span in)
 static void
 peer_close(struct peer *peer)
 {
-	(void)close(peer->fd);
-	free(peer);
+	if (!peer->is_gone)
+		(void)close(peer->fd);
+	peer->is_gone = true;
+	if (peer->late == 0)
+		free(peer);
+}
+
+static void
+reply_delay(struct sink *sink, struct peer *peer)
+{
+	struct late *late = memory_new(sizeof(*late) + peer->output_len);
+
+	late->peer = peer;
+	late->due_ns = clock_monotonic_ns() + sink->delay_ns;
+	late->ends = peer->quits;
+	late->len = peer->output_len;
+	memcpy(late->bytes, peer->output, late->len);
+	peer->output_len = 0;
+	peer->late++;
+	if (sink->first_late == NULL)
+		sink->first_late = late;
+	else
+		sink->last_late->next = late;
+	sink->last_late = late;
+}
+
+/* Send what is due; in how many milliseconds the next is; -1: there is none. */
+static int
+late_send(struct sink *sink)
+{
+	struct late *late;
+
+	while ((late = sink->first_late) != NULL) {
+		int64_t left_ns = late->due_ns - clock_monotonic_ns();
+		struct peer *peer = late->peer;
+
+		if (left_ns > 0)
+			return (int)(left_ns / 1000000) + 1;
+		sink->first_late = late->next;
+		peer->late--;
+		if (!peer->is_gone && send(peer->fd, late->bytes, late->len, MSG_NOSIGNAL) != -1 &&
+		    !late->ends)
+			peer = NULL;
+		if (peer != NULL)
+			peer_close(peer);
+		free(late);
+	}
+	return -1;
 }
 
 static void
@@ -171,6 +232,10 @@ peer_ready(struct sink *sink, struct peer *peer)
 	if (sink->first_ns == 0)
 		sink->first_ns = clock_monotonic_ns();
 	input_take(sink, peer, (struct span){ sink->input, (size_t)got });
+	if (peer->output_len > 0 && sink->delay_ns > 0) {
+		reply_delay(sink, peer);
+		return;
+	}
 	if (peer->output_len > 0 &&
 	    send(peer->fd, peer->output, peer->output_len, MSG_NOSIGNAL) == -1) {
 		peer_close(peer);
@@ -225,8 +290,13 @@ sink_run(struct sink *sink)
 {
 	struct epoll_event events[EVENTS_MAX];
 
-	while (sink->wanted == 0 || sink->taken < sink->wanted) {
-		int ready = epoll_wait(sink->epoll, events, EVENTS_MAX, -1);
+	for (;;) {
+		int next_ms = late_send(sink);
+
+		if (sink->wanted > 0 && sink->taken >= sink->wanted && next_ms == -1)
+			break;
+
+		int ready = epoll_wait(sink->epoll, events, EVENTS_MAX, next_ms);
 
 		for (int i = 0; i < ready; i++) {
 			if (events[i].data.ptr == NULL)
@@ -243,7 +313,7 @@ sink_run(struct sink *sink)
 static void
 usage(void)
 {
-	(void)fputs("usage: sink [-m MESSAGES] HOST:PORT\n", stderr);
+	(void)fputs("usage: sink [-m MESSAGES] [-w MS] HOST:PORT\n", stderr);
 	exit(2);
 }
 
@@ -254,10 +324,16 @@ main(int argc, char **argv)
 	struct ip_endpoint at;
 	int letter;
 
-	while ((letter = getopt(argc, argv, "m:")) != -1) {
-		if (letter != 'm' ||
-		    number_parse(span_of(optarg), UINT64_MAX, &sink->wanted) != PARSE_OK)
+	uint64_t number;
+
+	while ((letter = getopt(argc, argv, "m:w:")) != -1) {
+		if ((letter != 'm' && letter != 'w') ||
+		    number_parse(span_of(optarg), UINT32_MAX, &number) != PARSE_OK)
 			usage();
+		if (letter == 'm')
+			sink->wanted = number;
+		else
+			sink->delay_ns = (int64_t)number * 1000000;
 	}
 	if (optind + 1 != argc || ip_endpoint_parse(span_of(argv[optind]), &at) != PARSE_OK)
 		usage();

@@ -1601,6 +1601,40 @@ static const struct broken {
 		"not the name of a connector; did you mean \"apps\"?\n"
 		"relayd.conf:8: option 'connectors' of grant \"billing\": 'internal' "
 		"is not the name of a connector\n" },
+	{ "cut-through into a maildir, and a wait for nothing",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"route \"drop\" {\n"
+		"    recipients = \"@example.com\"\n"
+		"    maildir = \"/var/mail/drop\"\n"
+		"    cut-through = true\n"
+		"}\n"
+		"route \"next\" {\n"
+		"    recipients = \"@example.org\"\n"
+		"    next-hops = \"192.0.2.1\"\n"
+		"    cut-through-wait = \"20s\"\n"
+		"}\n",
+		"relayd.conf:5: route \"drop\" has cut-through = true and a maildir, "
+		"which no client needs to wait for; remove cut-through\n"
+		"relayd.conf:10: route \"next\" has a cut-through-wait but no "
+		"cut-through = true; add that, or remove cut-through-wait\n" },
+	{ "a wait of cut-through that is too long",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"route \"next\" {\n"
+		"    recipients = \"@example.org\"\n"
+		"    next-hops = \"192.0.2.1\"\n"
+		"    cut-through = \"maybe\"\n"
+		"    cut-through-wait = \"1h\"\n"
+		"}\n",
+		"relayd.conf:8: option 'cut-through' of route \"next\": 'maybe' is "
+		"neither true nor false; write one of them\n"
+		"relayd.conf:9: option 'cut-through-wait' of route \"next\": '1h' is "
+		"out of range; write \"1s\" to \"5m\"\n" },
 	{ "an unknown route",
 		HOSTNAME
 		CONNECTOR

@@ -306,6 +306,8 @@ START_TEST(defaults_are_those_of_the_manual)
 	ck_assert_uint_eq(s->routes[0].auth.mechanisms, 0);
 	ck_assert_uint_eq(s->routes[0].connections_max, 20);
 	ck_assert_uint_eq(s->routes[0].messages_per_minute, 0);
+	ck_assert(!s->routes[0].is_cut_through);
+	ck_assert_int_eq(s->routes[0].cut_through_wait_ms, 10000);
 	ck_assert_uint_eq(s->queue.retry_count, 5);
 	ck_assert_int_eq(s->queue.retry_ms[4], 3600000);
 	ck_assert_int_eq(s->queue.expires_ms, INT64_C(432000000));
@@ -367,6 +369,7 @@ static const char full[] =
     "    next-hops = { \"smtp.example.com:587\", \"[2001:db8::1]:26\", \"2001:db8::2\",\n"
     "                  \"backup.example.net\" }\n"
     "    tls = \"verify\" connections = 3 messages-per-minute = 30\n"
+    "    cut-through = true cut-through-wait = \"20s\"\n"
     "    tls-implicit = true tls-ca = \"/etc/relayd/ca.pem\" tls-name = \"smtp.example.com\"\n"
     "    certificate = \"/etc/relayd/client.pem\" key = \"/etc/relayd/client.key\"\n"
     "    auth { mechanism = \"SCRAM-SHA-1\" user = \"relay@example.com\"\n"
@@ -461,6 +464,8 @@ START_TEST(every_option_of_this_release_arrives)
 	ck_assert_uint_eq(s->routes[1].next_hops[2].port, 25);
 	ck_assert_uint_eq(s->routes[1].connections_max, 3);
 	ck_assert_uint_eq(s->routes[1].messages_per_minute, 30);
+	ck_assert(s->routes[1].is_cut_through);
+	ck_assert_int_eq(s->routes[1].cut_through_wait_ms, 20000);
 	ck_assert_int_eq(s->routes[1].tls, ROUTE_TLS_VERIFY);
 	ck_assert(s->routes[1].is_tls_implicit && s->routes[1].is_balanced);
 	ck_assert_str_eq(s->routes[1].tls_ca, "/etc/relayd/ca.pem");

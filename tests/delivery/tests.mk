@@ -46,6 +46,12 @@ tests_delivery_failover_test_SOURCES = %D%/failover_test.c $(delivery_bed)
 tests_delivery_failover_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_delivery_failover_test_LDADD = $(delivery_libs)
 
+check_PROGRAMS += tests/delivery/passage_test
+TESTS += tests/delivery/passage_test
+tests_delivery_passage_test_SOURCES = %D%/passage_test.c $(delivery_bed)
+tests_delivery_passage_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_delivery_passage_test_LDADD = $(delivery_libs)
+
 check_PROGRAMS += tests/delivery/share_test
 TESTS += tests/delivery/share_test
 tests_delivery_share_test_SOURCES = %D%/share_test.c

@@ -144,7 +144,7 @@ def shows_a_message_with_its_history(workspace):
     assert "\x1b" not in shown and "hello" not in shown, shown
     told = json.loads(daemon.ctl("queue", "show", ids[0], "--json").stdout)
     assert [r["event"] for r in told["history"]] == ["delivery", "operator"], told
-    assert told["held"] and told["header"].endswith("red\r\n"), told
+    assert told["held"] and "red\r\n" in told["header"], told
     assert "relayctl why" in act(daemon, "show", "7F3K2M9Q", status=1)
     act(daemon, "show", status=2)
     # without a daemon, too; and a body that has a file of its own

@@ -4,6 +4,7 @@ SYSTEM_TESTS += \
 	tests/dialogs/auth_test.py \
 	tests/dialogs/bounce_test.py \
 	tests/dialogs/clients_test.py \
+	tests/dialogs/cut_through_test.py \
 	tests/dialogs/dialogs_test.py \
 	tests/dialogs/limits_test.py \
 	tests/dialogs/main_job_test.py \

@@ -283,7 +283,10 @@ world_new(void)
 		.figures = w->figures,
 		.session_serial = &w->serial,
 		.auth = &w->auth,
-		.next = { route_choose, state_initial, accepted, w },
+		.next = { .route_choose = route_choose,
+			  .state_initial = state_initial,
+			  .accepted = accepted,
+			  .context = w },
 	};
 
 	w->server = session_server_new(&environment);

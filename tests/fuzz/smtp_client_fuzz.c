@@ -65,6 +65,22 @@ spool_body_peek(const struct spool_message *message, uint64_t offset, struct spa
 	return run->len;
 }
 
+uint64_t
+spool_draft_octets(const struct spool_draft *draft)
+{
+	(void)draft;
+	abort();
+}
+
+size_t
+spool_draft_peek(const struct spool_draft *draft, uint64_t offset, struct span *run)
+{
+	(void)draft;
+	(void)offset;
+	(void)run;
+	abort();
+}
+
 struct spool_read *
 spool_read_body(struct spool_message *message, uint64_t offset, size_t octets,
 		spool_read_done *done, void *context)

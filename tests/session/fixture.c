@@ -164,7 +164,7 @@ void
 fixture_start(struct fixture *f)
 {
 	static const struct reply_wording wording = { .style = REPLY_STYLE_RELAYD };
-	const struct session_environment environment = {
+	struct session_environment environment = {
 		.wording = &wording,
 		.loop = f->loop,
 		.spool = f->spool,
@@ -182,6 +182,12 @@ fixture_start(struct fixture *f)
 			  .context = f },
 	};
 
+	if (f->passages != NULL) {
+		environment.next.pass_on = f->passages->pass_on;
+		environment.next.passage_state = f->passages->passage_state;
+		environment.next.passage_accepted = f->passages->passage_accepted;
+		environment.next.passage_drop = f->passages->passage_drop;
+	}
 	f->server = session_server_new(&environment);
 }
 

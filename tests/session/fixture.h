@@ -43,6 +43,7 @@ struct fixture {
 	struct session_server *server;
 	size_t accepted; /* messages that were handed to session_next */
 	struct spool_message *last; /* of them */
+	const struct session_next *passages; /* its part about passages; NULL: none */
 	struct arena arena;
 };
 

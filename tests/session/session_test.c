@@ -14,6 +14,7 @@ main(void)
 	suite_add_tcase(suite, content_tcase());
 	suite_add_tcase(suite, endurance_tcase());
 	suite_add_tcase(suite, record_tcase());
+	suite_add_tcase(suite, passage_tcase());
 	suite_add_tcase(suite, nat_sketch_tcase());
 	return suite_main(suite);
 }

@@ -12,6 +12,7 @@ TCase *order_tcase(void);
 TCase *content_tcase(void);
 TCase *endurance_tcase(void);
 TCase *nat_sketch_tcase(void);
+TCase *passage_tcase(void);
 TCase *record_tcase(void);
 
 #endif

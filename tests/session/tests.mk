@@ -17,6 +17,7 @@ tests_session_session_test_SOURCES = \
 	%D%/fixture.c %D%/fixture.h \
 	%D%/nat_sketch_test.c \
 	%D%/order_test.c \
+	%D%/passage_test.c \
 	%D%/record_test.c \
 	%D%/session_test.c %D%/session_test.h \
 	%D%/spool_in_memory.c
