@@ -524,12 +524,15 @@ audit_connect(struct audit *audit, const struct audit_session *session, int64_t 
 static void
 delivery_tls_put(struct json *j, const struct audit_delivery *delivery)
 {
-	if (delivery->tls_version.len == 0)
+	if (delivery->tls_version.len == 0 && delivery->tls_policy == NULL)
 		return;
 	json_object_begin(j, "tls");
-	json_text(j, "version", delivery->tls_version);
+	json_text_if(j, "version", delivery->tls_version);
 	json_text_if(j, "cipher", delivery->tls_cipher);
 	json_bool(j, "verified", delivery->is_tls_verified);
+	string_if(j, "policy", delivery->tls_policy);
+	if (delivery->tls_policy != NULL)
+		json_bool(j, "policy_met", delivery->is_tls_policy_met);
 	json_text_if(j, "unverified", delivery->tls_unverified);
 	json_object_end(j);
 }

@@ -96,6 +96,8 @@ struct audit_delivery {
 	struct span tls_cipher;
 	struct span tls_unverified; /* why the next hop's name is not vouched for */
 	bool is_tls_verified;
+	const char *tls_policy; /* that it had to satisfy: "dane", "mta-sts", "mta-sts-testing" */
+	bool is_tls_policy_met;
 	struct span from;
 	struct span to;		/* this recipient */
 	const char *result;	/* "delivered", "deferred", "failed" */

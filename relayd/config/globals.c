@@ -218,6 +218,7 @@ globals_read(struct reader *reader)
 	queue_read(reader);
 	audit_read(reader);
 	dns_read(reader);
+	sts_read(reader);
 }
 
 void

@@ -10,7 +10,7 @@ relayd_libconfig_a_SOURCES = \
 	%D%/outline.c %D%/outline.h \
 	%D%/reader.h \
 	%D%/references.c \
-	%D%/route.c %D%/route_upstream.c \
+	%D%/route.c %D%/route_mx.c %D%/route_upstream.c \
 	%D%/reply.c \
 	%D%/sasl.c \
 	%D%/schema.c %D%/schema.h \

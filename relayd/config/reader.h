@@ -158,6 +158,9 @@ void sasl_read(struct reader *reader);
 void auth_ban_read(struct reader *reader);
 void tls_read(struct reader *reader); /* before the connectors */
 void connectors_read(struct reader *reader);
+/* Of a route, after its next hops and its TLS; and mta-sts { }. */
+void route_mx_read(const struct section *section, struct route_settings *route);
+void sts_read(struct reader *reader);
 void pickup_read(struct reader *reader); /* after the connectors, whose last it adds */
 void routes_read(struct reader *reader);
 void grants_read(struct reader *reader);

@@ -22,10 +22,7 @@ next_hop_check(const struct value *value)
 				      "\"[2001:db8::1]:25\"");
 		return false;
 	}
-	if (next_hop.is_mx)
-		value_complain(value, "is not available in this release of relayd; name "
-				      "a host");
-	return !next_hop.is_mx;
+	return true;
 }
 
 /* Would a message sent there come straight back to one of our own listeners? */
@@ -118,6 +115,8 @@ route_read(const struct section *section, struct route_settings *route)
 	};
 	next_hops_read(section, route);
 	route_upstream_read(section, route);
+	if (!has_maildir)
+		route_mx_read(section, route);
 	section_complain_empty(section, "recipients",
 			       "no message would ever take this route; write { \"*\" } "
 			       "or the domains that it serves, or remove the option and "

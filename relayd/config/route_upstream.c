@@ -50,7 +50,7 @@ route_tls_read(const struct section *section, struct route_settings *route)
 		{ "opportunistic", ROUTE_TLS_OPPORTUNISTIC, IN_THIS_RELEASE },
 		{ "required", ROUTE_TLS_REQUIRED, IN_THIS_RELEASE },
 		{ "verify", ROUTE_TLS_VERIFY, IN_THIS_RELEASE },
-		{ "dane", ROUTE_TLS_DANE, NOT_YET },
+		{ "dane", ROUTE_TLS_DANE, IN_THIS_RELEASE },
 	};
 	static const char *const needing[] = { "tls-implicit", "tls-ca", "tls-name",
 					       "certificate", "key" };
@@ -247,7 +247,8 @@ static void
 maildir_complain(const struct section *section)
 {
 	static const char *const options[] = { "balance", "tls", "tls-implicit", "tls-ca",
-					       "tls-name", "certificate", "key" };
+					       "tls-name", "certificate", "key", "port",
+					       "mta-sts" };
 	struct section auth;
 
 	for (size_t i = 0; i < ARRAY_LEN(options); i++) {

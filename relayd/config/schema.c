@@ -128,6 +128,8 @@ static const struct option_schema route_options[] = {
 	{ "certificate", OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/client.pem\"", NULL },
 	{ "key",         OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/client.key\"", NULL },
 	{ "auth",        OPTION_SECTION, IN_THIS_RELEASE, NULL, &route_auth_schema },
+	{ "port",        OPTION_VALUE, IN_THIS_RELEASE, "25", NULL },
+	{ "mta-sts",     OPTION_VALUE, IN_THIS_RELEASE, "true", NULL },
 	{ "connections", OPTION_VALUE, IN_THIS_RELEASE, "20", NULL },
 	{ "messages-per-minute", OPTION_VALUE, IN_THIS_RELEASE, "30", NULL },
 	{ "cut-through", OPTION_VALUE, IN_THIS_RELEASE, "true", NULL },
@@ -174,6 +176,12 @@ static const struct option_schema dns_options[] = {
 };
 static const struct section_schema dns_schema = SECTION(dns_options);
 
+static const struct option_schema sts_options[] = {
+	{ "ca",   OPTION_VALUE, IN_THIS_RELEASE, "\"/etc/relayd/tls/policy-ca.pem\"", NULL },
+	{ "port", OPTION_VALUE, IN_THIS_RELEASE, "443", NULL },
+};
+static const struct section_schema sts_schema = SECTION(sts_options);
+
 static const struct option_schema metrics_options[] = {
 	{ "listen", OPTION_VALUE, IN_THIS_RELEASE, "\"127.0.0.1:9925\"", NULL },
 };
@@ -212,6 +220,7 @@ static const struct option_schema root_options[] = {
 	{ "queue",           OPTION_SECTION,        IN_THIS_RELEASE, NULL, &queue_schema },
 	{ "audit",           OPTION_SECTION,        IN_THIS_RELEASE, NULL, &audit_schema },
 	{ "dns",             OPTION_SECTION,        IN_THIS_RELEASE, NULL, &dns_schema },
+	{ "mta-sts",         OPTION_SECTION,        IN_THIS_RELEASE, NULL, &sts_schema },
 	{ "metrics",         OPTION_SECTION,        NOT_YET,         NULL, &metrics_schema },
 	{ "shared",          OPTION_SECTION,        IN_THIS_RELEASE, NULL, &shared_schema },
 };

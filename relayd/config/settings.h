@@ -29,6 +29,12 @@ struct pickup_settings {
 	uint64_t message_octets_max;
 };
 
+/* mta-sts { } */
+struct sts_settings {
+	const char *ca_file; /* of the hosts that have policies; NULL: the system's */
+	uint16_t port;	     /* of these hosts */
+};
+
 struct settings {
 	struct arena arena; /* owns everything below but the policy */
 	const char *path;   /* of the main file */
@@ -46,6 +52,7 @@ struct settings {
 	size_t route_count;
 	struct queue_settings queue;
 	struct dns_settings dns;
+	struct sts_settings sts;
 	struct auth_settings auth; /* sasl { }; without one no users file, and "" for a realm */
 	struct auth_ban_settings auth_ban;
 	unsigned auth_mechanisms; /* AUTH_BITs that some connector offers; 0: no AUTH */

@@ -175,6 +175,7 @@ child_become_worker(struct supervisor *supervisor, const struct child *child, in
 		.figures = child->figures,
 		.upstream = child->generation->upstream,
 		.tokens = child->generation->tokens,
+		.sts = child->generation->sts,
 		.shares = child->generation->shares,
 		.slot = child->slot,
 		.listeners = fds,

@@ -115,6 +115,7 @@ companions_init(struct supervisor *supervisor)
 	static const struct companion_kind *const kinds[COMPANION_COUNT] = {
 		[COMPANION_PICKUP] = &pickup_companion,
 		[COMPANION_FETCHER] = &fetcher_companion,
+		[COMPANION_STS] = &sts_companion,
 	};
 
 	for (size_t i = 0; i < COMPANION_COUNT; i++)

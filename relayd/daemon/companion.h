@@ -25,8 +25,9 @@ struct companion_kind {
 
 extern const struct companion_kind pickup_companion;
 extern const struct companion_kind fetcher_companion;
+extern const struct companion_kind sts_companion;
 
-enum { COMPANION_PICKUP, COMPANION_FETCHER, COMPANION_COUNT };
+enum { COMPANION_PICKUP, COMPANION_FETCHER, COMPANION_STS, COMPANION_COUNT };
 
 /* Embedded by the supervisor. */
 struct companion {

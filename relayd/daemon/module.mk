@@ -17,6 +17,7 @@ relayd_libdaemon_a_SOURCES = \
 	%D%/shared.c %D%/shared.h \
 	%D%/status.c %D%/status_rates.c \
 	%D%/status_limits.c \
+	%D%/sts_companion.c %D%/sts_fetcher.c %D%/sts_fetcher.h \
 	%D%/supervisor.c %D%/supervisor.h %D%/supervisor_private.h \
 	%D%/worker.c %D%/worker.h
 

@@ -66,6 +66,8 @@ route_add(struct route_figures *to, struct route_figures *from, bool is_past)
 	ADD(to, from, in_flight);
 	ADD(to, from, dead);
 	ADD(to, from, connections_open);
+	ADD(to, from, domains);
+	ADD(to, from, domains_down);
 	for (size_t i = 0; i < NEXT_HOPS_MAX; i++)
 		hop_add(&to->hops[i], &from->hops[i]);
 	if (from->oldest_wall_ms != 0 &&
@@ -296,6 +298,10 @@ next_hop_write(const struct next_hop_settings *next_hop, struct hop_figures *fig
 	buffer_init(&name, 600);
 	buffer_printf(&name, "%s" SPAN_FMT "%s:%u", is_v6 ? "[" : "",
 		      SPAN_ARG(next_hop->host), is_v6 ? "]" : "", (unsigned)next_hop->port);
+	if (next_hop->is_mx) {
+		buffer_clear(&name);
+		buffer_append_text(&name, "mx");
+	}
 	json_object_begin(j, NULL);
 	json_text(j, "name", buffer_span(&name));
 	json_cstring(j, "state", figures->paused_until_wall_ms == 0 ? "up" : "paused");
@@ -363,6 +369,10 @@ routes_write(const struct settings *settings, const struct token_board *tokens,
 		NUMBER(j, figures, connections_open);
 		NUMBER(j, figures, tls_failures);
 		NUMBER(j, figures, login_failures);
+		if (settings->routes[i].has_mx) {
+			NUMBER(j, figures, domains);
+			NUMBER(j, figures, domains_down);
+		}
 		if (settings->routes[i].next_hop_count > 0)
 			next_hops_write(&settings->routes[i], figures, j);
 		if (settings->routes[i].auth.token.endpoint != NULL)

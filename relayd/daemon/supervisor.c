@@ -43,6 +43,7 @@ generation_free(struct supervisor *supervisor, struct generation *generation)
 	}
 	free(generation->shares);
 	token_board_free(&generation->tokens);
+	sts_board_free(&generation->sts);
 	upstream_free(&generation->upstream);
 	helpers_free(generation);
 	tls_server_free(&generation->tls);
@@ -80,6 +81,7 @@ generation_new(struct supervisor *supervisor, struct settings *settings, struct 
 	generation->upstream = upstream_new(settings->routes, settings->route_count,
 					    clock_wall_ms(), supervisor->log, fault);
 	if (generation->upstream != NULL && tokens_prepare(generation, fault) &&
+	    sts_prepare(generation, fault) &&
 	    shares_take(supervisor, generation, fault))
 		return generation;
 	generation_free(supervisor, generation);

@@ -12,6 +12,7 @@
 #include "daemon/shared.h"
 #include "daemon/worker.h"
 #include "delivery/share.h"
+#include "delivery/sts.h"
 #include "delivery/upstream.h"
 #include "net/notify.h"
 #include "net/tls.h"
@@ -42,6 +43,7 @@ struct generation {
 	struct tls_server *tls; /* NULL: no tls section */
 	struct upstream *upstream;   /* what its routes read from files */
 	struct token_board *tokens; /* NULL: no route logs in by token */
+	struct sts_board *sts; /* NULL: no route wants MTA-STS */
 	struct route_share **shares; /* of its routes */
 	unsigned number;
 	unsigned children;
@@ -204,6 +206,11 @@ bool pickup_bind(struct supervisor *supervisor, const struct settings *settings,
 
 /* A place for the tokens of the generation's routes, where it has such routes. */
 bool tokens_prepare(struct generation *generation, struct fault *fault);
+
+/* ---- sts_companion.c ---- */
+
+/* A place for MTA-STS policies, where routes want them. */
+bool sts_prepare(struct generation *generation, struct fault *fault);
 
 /* ---- supervisor.c ---- */
 

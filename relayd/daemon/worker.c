@@ -45,6 +45,8 @@ struct worker {
 	struct shared_quota *shared_quota; /* NULL: limits are counted here alone */
 	struct session_server *server;
 	struct worker_listener *listeners;
+	struct ip_endpoint *own_endpoints;
+	size_t own_endpoint_count;
 #ifdef FAULT_INJECTION
 	struct disk_faulty *faulty;
 #endif
@@ -345,6 +347,23 @@ login_start(struct worker *worker, struct fault *fault)
 	return wanted == 0 || worker->login != NULL;
 }
 
+/* Where we listen, so that mail is not sent in circles. */
+static void
+own_endpoints_collect(struct worker *worker)
+{
+	const struct policy_source *source = &worker->settings->source;
+	size_t count = 0;
+
+	for (size_t i = 0; i < source->connector_count; i++)
+		count += source->connectors[i].binding_count;
+	worker->own_endpoints = memory_new_array(count + 1, sizeof(*worker->own_endpoints));
+	for (size_t i = 0; i < source->connector_count; i++) {
+		for (size_t j = 0; j < source->connectors[i].binding_count; j++)
+			worker->own_endpoints[worker->own_endpoint_count++] =
+			    source->connectors[i].bindings[j];
+	}
+}
+
 static bool
 delivery_start(struct worker *worker, struct fault *fault)
 {
@@ -365,10 +384,16 @@ delivery_start(struct worker *worker, struct fault *fault)
 		.upstream = worker->start->upstream,
 		.login = worker->login,
 		.tokens = worker->start->tokens,
+		.sts = worker->start->sts,
+		.sts_port = settings->sts.port,
 		.policy = settings->policy,
 		.serial = &worker->start->shared->session_serial,
 		.rates = worker->start->figures->rates,
 	};
+
+	own_endpoints_collect(worker);
+	environment.own_endpoints = worker->own_endpoints;
+	environment.own_endpoint_count = worker->own_endpoint_count;
 
 	worker->delivery = delivery_new(&environment, fault);
 	return worker->delivery != NULL;
@@ -519,13 +544,11 @@ worker_build(struct worker *worker, struct fault *fault)
 	const struct settings *settings = worker->settings;
 
 	policy_hash(settings->policy, worker->hash);
-	if (!login_start(worker, fault) || !worker_confine(worker, fault))
-		return false;
 	worker->loop = loop_new(fault);
 	if (worker->loop == NULL)
 		return false;
-	worker->dns = dns_new(worker->loop, &settings->dns, fault);
-	if (worker->dns == NULL)
+	worker->dns = dns_new(worker->loop, &settings->dns, fault); /* reads its trust anchors */
+	if (worker->dns == NULL || !login_start(worker, fault) || !worker_confine(worker, fault))
 		return false;
 	worker->audit = audit_open(settings->state_directory, worker->hash, worker->log, fault);
 	if (worker->audit == NULL)
@@ -574,6 +597,7 @@ worker_tear_down(struct worker *worker)
 	if (worker->loop != NULL)
 		loop_free(&worker->loop);
 	free(worker->listeners);
+	free(worker->own_endpoints);
 }
 
 int

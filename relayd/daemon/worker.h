@@ -30,6 +30,7 @@ struct worker_start {
 	struct worker_figures *figures;
 	const struct upstream *upstream;
 	struct token_board *tokens;
+	struct sts_board *sts;
 	struct route_share *const *shares; /* of the routes */
 	unsigned slot;	      /* in limits, quota and the shares */
 	const int *listeners; /* listening sockets, this worker's alone */

@@ -3,6 +3,7 @@
 #include "delivery/courier.h"
 
 #include "base/memory.h"
+#include "delivery/destination.h"
 #include "delivery/passage.h"
 
 #include <assert.h>
@@ -50,6 +51,14 @@ courier_depth_reckon(struct courier *courier)
 							   : (size_t)(WAIT_MS / service_ms));
 }
 
+static void
+probe_end(struct courier *courier)
+{
+	if (courier->is_probe)
+		destination_probe_count(courier->dispatch, -1);
+	courier->is_probe = false;
+}
+
 /* It is gone: out of all lists but the one of those to be freed. */
 static void
 courier_retire(struct courier *courier)
@@ -64,6 +73,7 @@ courier_retire(struct courier *courier)
 	dispatch->courier_count--;
 	share_give_back(dispatch->share, dispatch->delivery->environment.worker);
 	courier_depth_set(courier, 0);
+	probe_end(courier);
 	if (courier->is_opening) {
 		dispatch->opening_count--;
 		courier->hop->connecting--;
@@ -103,7 +113,7 @@ courier_fail(struct courier *courier, struct span why, enum hop_trouble trouble)
 		  "route " SPAN_FMT ": %s", SPAN_ARG(dispatch->settings->name), dispatch->why);
 	courier_retire(courier);
 	if (hop->connected > 0) /* there are too many, or it would be gone for all of them */
-		share_halve(dispatch->share, dispatch->settings->connections_max, now_ms);
+		share_halve(dispatch->pace, dispatch->connections_max, now_ms);
 	next_hop_failed(hop, now_ms, trouble);
 }
 
@@ -112,7 +122,7 @@ courier_fail(struct courier *courier, struct span why, enum hop_trouble trouble)
 static size_t
 dispatch_index(const struct dispatch *dispatch)
 {
-	return (size_t)(dispatch - dispatch->delivery->dispatches);
+	return (size_t)(dispatch->settings - dispatch->delivery->environment.routes);
 }
 
 static bool
@@ -120,6 +130,89 @@ courier_is_implicit(const struct courier *courier)
 {
 	return courier->dispatch->settings->is_tls_implicit ||
 	       courier->hop->settings->port == SMTPS_PORT;
+}
+
+/*
+ * What TLS the next hop gets. DANE where its records can be used, and only else what MTA-STS
+ * asks for (RFC 8461 s.2), and never less than the route. False and *why: no mail goes there.
+ */
+static bool
+courier_tls_choose(struct courier *courier, struct span *why)
+{
+	const struct dispatch *dispatch = courier->dispatch;
+	enum sts_mode mode = courier->hop->is_fallback ? STS_MODE_NONE
+						       : destination_sts_mode(dispatch);
+
+	courier->tls = dispatch->settings->tls;
+	courier->policy = NULL;
+	if (courier->tls == ROUTE_TLS_DANE && courier->hop->dane.state == DANE_USABLE) {
+		courier->policy = "dane";
+		return true;
+	}
+	if (courier->tls == ROUTE_TLS_DANE)
+		courier->tls = courier->hop->dane.state == DANE_UNUSABLE
+				   ? ROUTE_TLS_REQUIRED
+				   : ROUTE_TLS_OPPORTUNISTIC;
+	if (mode == STS_MODE_TESTING)
+		courier->policy = "mta-sts-testing";
+	if (mode != STS_MODE_ENFORCE)
+		return true;
+	courier->policy = "mta-sts";
+	courier->tls = ROUTE_TLS_VERIFY;
+	if (destination_sts_allows(dispatch, courier->hop))
+		return true;
+	*why = span_of("4.7.5 the domain's MTA-STS policy does not allow this mail exchanger");
+	return false;
+}
+
+/* Did the connection keep to the policy? What enforces one is no connection otherwise. */
+static bool
+courier_meets_policy(const struct courier *courier)
+{
+	return courier->policy != NULL && courier->client.tls.is_verified &&
+	       destination_sts_allows(courier->dispatch, courier->hop);
+}
+
+/* ---- Is it ourselves? ---- */
+
+static bool
+is_own_endpoint(const struct ip_endpoint *own, const struct ip_endpoint *to)
+{
+	static const struct ip any_v6 = { { 0 } };
+	struct ip any_v4;
+	bool is_any = ip_compare(&own->ip, &any_v6) == 0 ||
+		      (ip_parse(span_of("0.0.0.0"), &any_v4) == PARSE_OK &&
+		       ip_compare(&own->ip, &any_v4) == 0);
+
+	return own->port == to->port &&
+	       (ip_compare(&own->ip, &to->ip) == 0 || (is_any && ip_is_loopback(&to->ip)));
+}
+
+static bool
+is_ourselves(const struct courier *courier, const struct ip *ip)
+{
+	const struct delivery_environment *environment =
+	    &courier->dispatch->delivery->environment;
+	const struct ip_endpoint to = { .ip = *ip, .port = courier->hop->settings->port };
+
+	for (size_t i = 0; i < environment->own_endpoint_count; i++) {
+		if (is_own_endpoint(&environment->own_endpoints[i], &to))
+			return true;
+	}
+	return false;
+}
+
+/* Mail exchangers come from DNS, where anything may stand: without our own addresses. */
+static void
+own_addresses_remove(struct courier *courier)
+{
+	size_t kept = 0;
+
+	for (size_t i = 0; i < courier->address_count; i++) {
+		if (!is_ourselves(courier, &courier->addresses[i]))
+			courier->addresses[kept++] = courier->addresses[i];
+	}
+	courier->address_count = kept;
 }
 
 /* What the connection is to be. Spans borrow from settings. */
@@ -135,16 +228,22 @@ courier_plan(const struct courier *courier)
 
 	if (environment->upstream == NULL)
 		return plan;
-	if (!courier->is_clear && route->tls != ROUTE_TLS_NONE) {
-		plan.tls = route->tls;
+	if (!courier->is_clear && courier->tls != ROUTE_TLS_NONE) {
+		plan.tls = courier->tls;
 		plan.is_tls_implicit = courier_is_implicit(courier);
 		plan.request = (struct tls_request){
 			.client = upstream_tls(environment->upstream),
 			.route = index,
 			.name = route->tls_name.len > 0 ? route->tls_name : host,
-			.check = route->tls == ROUTE_TLS_VERIFY ? TLS_CHECK_NAME
-								: TLS_CHECK_NOTHING,
+			.check = courier->tls == ROUTE_TLS_VERIFY ? TLS_CHECK_NAME
+								  : TLS_CHECK_NOTHING,
 		};
+		if (courier->tls == ROUTE_TLS_DANE) {
+			plan.request.name = host;
+			plan.request.check = TLS_CHECK_DANE;
+			plan.request.tlsa = &courier->hop->dane.set;
+			plan.request.other_name = destination_domain(courier->dispatch);
+		}
 	}
 	if (route->auth.token.endpoint != NULL) {
 		plan.tokens = environment->tokens;
@@ -192,9 +291,24 @@ static void
 courier_set_off(struct courier *courier)
 {
 	const struct next_hop *hop = courier->hop;
+	struct dispatch *dispatch = courier->dispatch;
+	struct span why;
 
 	courier->address_count = hop->address_count;
 	memcpy(courier->addresses, hop->addresses, sizeof(courier->addresses));
+	if (courier->dispatch->parent != NULL && !hop->is_fallback)
+		own_addresses_remove(courier);
+	if (courier->address_count == 0 && hop->address_count > 0) {
+		destination_found_self(courier->dispatch, hop);
+		courier_fail(courier, span_of("4.4.6 it is this host: mail would go in circles"),
+			     HOP_HAS_NO_CONNECTION);
+		dispatch_work(dispatch);
+		return;
+	}
+	if (!courier_tls_choose(courier, &why)) {
+		courier_fail(courier, why, HOP_HAS_NO_TLS);
+		return;
+	}
 	courier_connect(courier, span_of("4.4.4 no address"), HOP_HAS_NO_CONNECTION);
 }
 
@@ -227,6 +341,9 @@ courier_open(struct dispatch *dispatch, struct next_hop *hop)
 	smtp_client_init(&courier->client, &dispatch->delivery->clients);
 	dispatch->courier_count++;
 	dispatch->opening_count++;
+	courier->is_probe = dispatch->parent != NULL && hop->failures > 0;
+	if (courier->is_probe)
+		destination_probe_count(dispatch, 1);
 	hop->connecting++;
 	if (next_hop_resolve(hop, &courier->waiter) == ADDRESSES_KNOWN)
 		courier_set_off(courier);
@@ -242,6 +359,8 @@ courier_place(const struct courier *courier)
 		.peer = courier->client.peer,
 		.tls = courier->client.tls.version == NULL ? NULL : &courier->client.tls,
 		.hop = courier_hop_index(courier),
+		.policy = courier->policy,
+		.is_policy_met = courier_meets_policy(courier),
 	};
 }
 
@@ -359,6 +478,7 @@ courier_is_ready(struct smtp_client *client)
 	struct dispatch *dispatch = courier->dispatch;
 
 	courier->is_opening = false;
+	probe_end(courier);
 	dispatch->opening_count--;
 	courier->hop->connecting--;
 	courier->hop->connected++;
@@ -396,7 +516,7 @@ static void
 courier_learn(struct courier *courier, const struct handover *handover)
 {
 	struct dispatch *dispatch = courier->dispatch;
-	uint32_t max = dispatch->settings->connections_max;
+	uint32_t max = dispatch->connections_max;
 	int64_t now_ms = loop_now_ms(courier->hop->loop);
 
 	if (handover->is_throttled) {
@@ -404,9 +524,9 @@ courier_learn(struct courier *courier, const struct handover *handover)
 		next_hop_throttle(courier->hop, now_ms);
 	}
 	if (handover->is_throttled || handover->was_cut) {
-		share_halve(dispatch->share, max, now_ms);
+		share_halve(dispatch->pace, max, now_ms);
 	} else if (handover_delivered_any(handover)) {
-		share_grow(dispatch->share, max);
+		share_grow(dispatch->pace, max);
 		next_hop_took(courier->hop);
 	}
 }
@@ -453,7 +573,7 @@ courier_try_on(struct courier *courier, struct span why)
 		return;
 	}
 	if (trouble == HOP_HAS_NO_TLS && !courier->is_clear &&
-	    dispatch->settings->tls == ROUTE_TLS_OPPORTUNISTIC &&
+	    courier->tls == ROUTE_TLS_OPPORTUNISTIC &&
 	    !courier_is_implicit(courier)) {
 		log_info(dispatch->delivery->environment.log,
 			 "route " SPAN_FMT ": %s: " SPAN_FMT "; going on without TLS",

@@ -21,6 +21,9 @@ struct courier {
 	struct job_load load; /* of the job that it takes next */
 	bool is_opening;
 	bool is_clear; /* TLS failed where it may: this connection does without */
+	bool is_probe; /* to a domain that failed before */
+	enum route_tls tls; /* as the next hop's DNS and the domain's policy have it */
+	const char *policy; /* "dane", "mta-sts", "mta-sts-testing" or NULL */
 	size_t depth; /* how many jobs may wait for it */
 };
 

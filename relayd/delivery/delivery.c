@@ -94,6 +94,16 @@ delivery_state_initial(void *context, const struct envelope *envelope, struct bu
 		(void)state_initial_append(state, envelope->recipient_count);
 }
 
+/* What has next hops of its own begins at once; a message may end when its domain is known. */
+static void
+dispatch_begin(struct dispatch *dispatch)
+{
+	if (dispatch->destinations != NULL)
+		dispatch_poke(dispatch);
+	else
+		dispatch_work(dispatch);
+}
+
 void
 delivery_accepted(void *context, struct spool_message *message,
 		  const struct envelope *envelope)
@@ -104,12 +114,18 @@ delivery_accepted(void *context, struct spool_message *message,
 
 	assert(envelope->recipient_count > 0);
 	for (size_t i = 0; i < envelope->recipient_count; i++)
-		(void)queued_job(queued, recipient_route(delivery, &envelope->recipients[i]));
+		(void)recipient_job(delivery, queued, envelope, (uint32_t)i);
 	envelope_keep(delivery, queued, envelope);
 	for (job = &queued->first; job != NULL; job = job->next)
 		schedule_ready(&job_dispatch(delivery, job)->schedule, job);
-	for (job = &queued->first; job != NULL; job = job->next) /* no work ends in this turn */
-		dispatch_work(job_dispatch(delivery, job));
+	queued->is_entering = true; /* what no next hop can take is over at once */
+	for (job = &queued->first; job != NULL; job = job->next)
+		dispatch_begin(job_dispatch(delivery, job));
+	queued->is_entering = false;
+	if (message_is_done(queued)) {
+		message_end(delivery, queued);
+		return;
+	}
 	for (job = &queued->first; job != NULL; job = job->next) {
 		if (job->place == JOB_READY && job_dispatch(delivery, job)->is_down &&
 		    queued->envelope != NULL)
@@ -190,8 +206,7 @@ found_enter(struct delivery *delivery, struct spool_message *message,
 			bounce_note_owed(delivery, queued, i);
 		else if (queued->recipients[i] == RECIPIENT_WAITING ||
 			 queued->recipients[i] == RECIPIENT_DEAD)
-			(void)queued_job(queued,
-					 recipient_route(delivery, &envelope->recipients[i]));
+			(void)recipient_job(delivery, queued, envelope, (uint32_t)i);
 	}
 	for (struct job *job = &queued->first; job != NULL && job->queued != NULL;
 	     job = job->next)
@@ -390,7 +405,7 @@ bool
 delivery_is_idle(const struct delivery *delivery)
 {
 	for (size_t i = 0; i < delivery->environment.route_count; i++) {
-		if (delivery->dispatches[i].schedule.active > 0)
+		if (dispatch_active_count(&delivery->dispatches[i]) > 0)
 			return false;
 	}
 	return bounces_are_idle(delivery);

@@ -23,6 +23,7 @@
 struct delivery;
 struct login_client;
 struct route_share;
+struct sts_board;
 struct upstream;
 struct rate_figures; /* delivery/rates.h */
 
@@ -58,6 +59,9 @@ struct route_settings {
 	const struct next_hop_settings *next_hops;
 	size_t next_hop_count;
 	struct span maildir; /* or empty */
+	bool has_mx;	     /* the first next hop is the recipient's MX; others: if that fails */
+	uint16_t mx_port;    /* of the mail exchangers: 25 */
+	bool wants_sts;	     /* MTA-STS policies of the recipients' domains hold */
 	bool is_balanced; /* over the next hops; else they are taken in order */
 	enum route_tls tls;
 	bool is_tls_implicit;	 /* from the first octet on; always so on port 465 */
@@ -118,6 +122,8 @@ struct route_figures {
 	_Atomic uint64_t tls_failures;	   /* connections that failed for it, since the start */
 	_Atomic uint64_t login_failures;
 	struct hop_figures hops[NEXT_HOPS_MAX];
+	_Atomic uint64_t domains; /* of a route to mail exchangers: in memory, */
+	_Atomic uint64_t domains_down; /* and those that cannot be reached */
 	_Atomic int64_t oldest_wall_ms;	   /* arrival of the oldest waiting; 0: none */
 };
 
@@ -138,6 +144,10 @@ struct delivery_environment {
 	const struct upstream *upstream; /* NULL: neither TLS nor logins */
 	struct login_client *login;	 /* NULL: no logins by password */
 	struct token_board *tokens;	 /* NULL: none by token */
+	struct sts_board *sts;		 /* NULL: no MTA-STS */
+	uint16_t sts_port;		 /* of the hosts that have policies: 443 */
+	const struct ip_endpoint *own_endpoints; /* where we listen: no MX for us to use */
+	size_t own_endpoint_count;
 	/*
 	 * Who may be told that mail failed, and whose sender is rewritten. NULL (tests): nobody
 	 * is told, what fails is kept.

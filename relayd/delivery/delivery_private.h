@@ -54,6 +54,16 @@ struct rewriting recipient_rewriting(const struct delivery *delivery,
 
 struct dispatch *job_dispatch(const struct delivery *delivery, const struct job *job);
 
+/* The job that the envelope's recipient belongs to, made if need be. */
+struct job *recipient_job(const struct delivery *delivery, struct queued *queued,
+			  const struct envelope *envelope, uint32_t recipient);
+
+/*
+ * The route's own schedule, which the job must go back to from that of its destination (where
+ * it is in no place then) before it waits, is buried or ends.
+ */
+struct schedule *job_home(const struct delivery *delivery, struct job *job);
+
 /*
  * How many of the job's recipients stand so? The envelope must be in memory when the message
  * has several jobs.
@@ -84,6 +94,8 @@ struct handover_place {
 	struct ip_endpoint peer;	   /* port 0: none */
 	const struct smtp_client_tls *tls; /* NULL: none */
 	size_t hop;			   /* which of the route's next hops, or NO_HOP */
+	const char *policy; /* that TLS had to satisfy: "dane", "mta-sts", or NULL */
+	bool is_policy_met;
 };
 
 /*

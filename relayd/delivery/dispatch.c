@@ -5,6 +5,7 @@
 #include "base/memory.h"
 #include "delivery/courier.h"
 #include "delivery/delivery_private.h"
+#include "delivery/destination.h"
 #include "delivery/detour.h"
 #include "delivery/passage.h"
 
@@ -14,7 +15,6 @@
 #define PATIENCE_MS 20 /* no job was taken for so long: use more connections */
 #define POLL_MS	    50 /* how often to see whether other workers make room */
 #define TURN_MAX    20 /* messages of a connection that another worker waits for */
-#define EXPIRING_MAX 16 /* envelopes that are read at once to say goodbye to their messages */
 
 /* ---- Which next hop ---- */
 
@@ -104,7 +104,7 @@ better_hops_probe(struct dispatch *dispatch, int64_t now_ms)
 int64_t
 dispatch_next_try_ms(const struct dispatch *dispatch)
 {
-	int64_t next_ms = INT64_MAX;
+	int64_t next_ms = destination_next_ms(dispatch);
 
 	for (size_t i = 0; i < dispatch->hop_count; i++) {
 		int64_t hop_ms = next_hop_next_ms(&dispatch->hops[i]);
@@ -126,7 +126,7 @@ dispatch_went_down(struct dispatch *dispatch)
 	dispatch->is_down = true;
 	log_warn(dispatch->delivery->environment.log,
 		 "route " SPAN_FMT " is down: %s; %zu messages wait",
-		 SPAN_ARG(dispatch->settings->name), dispatch->why,
+		 SPAN_ARG(dispatch->name), dispatch->why,
 		 schedule_waiting_count(&dispatch->schedule));
 	for (size_t i = 0; i < ready->count; i++) {
 		struct job *job = ready->entries[i].job;
@@ -147,7 +147,7 @@ dispatch_came_up(struct dispatch *dispatch)
 	schedule_wake_all(&dispatch->schedule, true);
 	log_info(dispatch->delivery->environment.log,
 		 "route " SPAN_FMT " is up; %zu messages wait",
-		 SPAN_ARG(dispatch->settings->name),
+		 SPAN_ARG(dispatch->name),
 		 schedule_waiting_count(&dispatch->schedule));
 }
 
@@ -182,10 +182,9 @@ errand_loaded(struct job_load *load, struct job *job, bool is_there)
 	dispatch_work(dispatch);
 }
 
-/* The job is active. count goes up now; carry makes it go down, now or later. */
-static void
-errand_start(struct dispatch *dispatch, struct job *job,
-	     void (*carry)(struct dispatch *dispatch, struct job *job), size_t *count)
+void
+dispatch_errand(struct dispatch *dispatch, struct job *job,
+		void (*carry)(struct dispatch *dispatch, struct job *job), size_t *count)
 {
 	(*count)++;
 	if (job->queued->envelope != NULL) {
@@ -222,7 +221,7 @@ expired_conclude(struct dispatch *dispatch, struct job *job)
 {
 	struct delivery *delivery = dispatch->delivery;
 	struct handover_place how = {
-		.next_hop = span_of(dispatch->hops[dispatch->failed_hop].text),
+		.next_hop = dispatch_failed_name(dispatch),
 		.hop = NO_HOP,
 	};
 	struct handover *handover =
@@ -238,12 +237,27 @@ expired_bury(struct dispatch *dispatch)
 {
 	struct schedule *schedule = &dispatch->schedule;
 
-	while (schedule->ready.count > 0 && dispatch->expiring_count < EXPIRING_MAX &&
+	while (schedule->ready.count > 0 && dispatch->expiring_count < DISPATCH_ERRANDS_MAX &&
 	       !bounces_are_full(dispatch->delivery) &&
 	       !bounces_are_stuck(dispatch->delivery) &&
 	       delivery_is_expired(dispatch->delivery, schedule->ready.entries[0].job))
-		errand_start(dispatch, schedule_take(schedule), expired_conclude,
-			     &dispatch->expiring_count);
+		dispatch_errand(dispatch, schedule_take(schedule), expired_conclude,
+				&dispatch->expiring_count);
+}
+
+void
+dispatch_defer(struct dispatch *dispatch)
+{
+	struct schedule *schedule = &dispatch->schedule;
+
+	if (!dispatch->is_down)
+		log_info(dispatch->delivery->environment.log, "route " SPAN_FMT " is down: %s",
+			 SPAN_ARG(dispatch->name), dispatch->why);
+	dispatch->is_down = true;
+	while (schedule->ready.count > 0 && dispatch->expiring_count < DISPATCH_ERRANDS_MAX &&
+	       !bounces_are_full(dispatch->delivery))
+		dispatch_errand(dispatch, schedule_take(schedule), expired_conclude,
+				&dispatch->expiring_count);
 }
 
 /* ---- Work by connections ---- */
@@ -268,7 +282,8 @@ dispatch_job_take(struct dispatch *dispatch)
 bool
 dispatch_courier_open(struct dispatch *dispatch, struct next_hop *hop)
 {
-	if (!share_take(dispatch->share, dispatch->delivery->environment.worker,
+	if (!destination_may_probe(dispatch, hop) ||
+	    !share_take(dispatch->share, dispatch->delivery->environment.worker,
 			dispatch->settings->connections_max)) {
 		dispatch->is_starved = true;
 		return false;
@@ -281,7 +296,8 @@ dispatch_courier_open(struct dispatch *dispatch, struct next_hop *hop)
 static bool
 is_others_turn(const struct dispatch *dispatch, const struct courier *courier)
 {
-	if (!share_is_wanted(dispatch->share, dispatch->delivery->environment.worker))
+	if (!share_is_wanted(dispatch->share, dispatch->delivery->environment.worker) &&
+	    !destination_others_want(dispatch))
 		return false;
 	return dispatch->schedule.ready.count == 0 ||
 	       courier->client.transactions >= TURN_MAX;
@@ -292,7 +308,8 @@ dispatch_courier_may_go_on(struct dispatch *dispatch, const struct courier *cour
 {
 	int64_t now_ms = loop_now_ms(dispatch->delivery->environment.loop);
 
-	return !dispatch->needs_place && !is_others_turn(dispatch, courier) &&
+	return !dispatch->needs_place && !destination_is_stale(dispatch, now_ms) &&
+	       !is_others_turn(dispatch, courier) &&
 	       !next_hop_is_throttled(courier->hop, now_ms);
 }
 
@@ -319,7 +336,7 @@ couriers_are_wanted(const struct dispatch *dispatch)
 	return jobs_overflow(dispatch) && opening <= greeted &&
 	       dispatch->schedule.ready.count > opening &&
 	       dispatch->courier_count <
-		   share_window(dispatch->share, dispatch->settings->connections_max);
+		   share_window(dispatch->pace, dispatch->connections_max);
 }
 
 struct courier *
@@ -376,6 +393,12 @@ couriers_send(struct dispatch *dispatch, int64_t now_ms)
 static void
 connections_work(struct dispatch *dispatch, int64_t now_ms)
 {
+	if (dispatch->destinations != NULL) {
+		destinations_work(dispatch);
+		return;
+	}
+	if (dispatch->parent != NULL && !destination_prepare(dispatch, now_ms))
+		return;
 	passages_work(dispatch, now_ms);
 	detours_work(dispatch, now_ms);
 	if (dispatch->settings->is_balanced)
@@ -385,6 +408,11 @@ connections_work(struct dispatch *dispatch, int64_t now_ms)
 	couriers_send(dispatch, now_ms);
 	if (dispatch->courier_count > 0 || dispatch->schedule.ready.count == 0)
 		return;
+	if (dispatch->parent != NULL) {
+		if (dispatch_hop_choose(dispatch, now_ms) == NULL)
+			dispatch_defer(dispatch);
+		return;
+	}
 	if (!dispatch->is_down && dispatch_hop_choose(dispatch, now_ms) == NULL)
 		dispatch_went_down(dispatch);
 	if (dispatch->is_down)
@@ -421,7 +449,7 @@ maildir_work(struct dispatch *dispatch)
 
 	while (dispatch->maildir_count < MAILDIR_HANDOVERS_MAX &&
 	       (job = dispatch_job_take(dispatch)) != NULL)
-		errand_start(dispatch, job, maildir_carry, &dispatch->maildir_count);
+		dispatch_errand(dispatch, job, maildir_carry, &dispatch->maildir_count);
 }
 
 /* ---- All of it ---- */
@@ -444,9 +472,34 @@ hop_figures_update(struct hop_figures *figures, const struct next_hop *hop)
 	atomic_store_explicit(&figures->connections, hop->connected, memory_order_relaxed);
 }
 
-void
-dispatch_figures_update(const struct dispatch *dispatch)
+/* Several dispatches count in one place: each adds what has changed. */
+static void
+figures_add(struct dispatch *dispatch)
 {
+	struct route_figures *figures = dispatch->figures;
+	uint64_t waiting = schedule_waiting_count(&dispatch->schedule);
+
+	figure_add(&figures->waiting, waiting - dispatch->told.waiting);
+	figure_add(&figures->in_flight, dispatch->schedule.active - dispatch->told.in_flight);
+	if (dispatch->destinations != NULL)
+		atomic_store_explicit(&figures->held, dispatch->schedule.held.count,
+				      memory_order_relaxed);
+	figure_add(&figures->connections_open,
+		   dispatch->courier_count - dispatch->told.connections);
+	dispatch->told.waiting = waiting;
+	dispatch->told.in_flight = dispatch->schedule.active;
+	dispatch->told.connections = dispatch->courier_count;
+	destinations_figures_update(dispatch);
+}
+
+void
+dispatch_figures_update(struct dispatch *dispatch)
+{
+	if (dispatch->parent != NULL || dispatch->destinations != NULL) {
+		figures_add(dispatch);
+		return;
+	}
+
 	struct route_figures *figures = dispatch->figures;
 	const struct schedule *schedule = &dispatch->schedule;
 	size_t waiting = schedule_waiting_count(schedule);
@@ -544,7 +597,7 @@ timer_arm(struct dispatch *dispatch, int64_t now_ms)
 {
 	struct loop *loop = dispatch->delivery->environment.loop;
 	int64_t next_ms = schedule_next_ms(&dispatch->schedule);
-	int64_t hop_ms = hops_next_ms(dispatch);
+	int64_t hop_ms = earlier_of(hops_next_ms(dispatch), destination_next_ms(dispatch));
 
 	if (hop_ms < next_ms)
 		next_ms = hop_ms;
@@ -592,8 +645,11 @@ dispatch_work(struct dispatch *dispatch)
 			connections_work(dispatch, now_ms);
 	}
 	dispatch->is_working = false;
-	share_want(dispatch->share, dispatch->delivery->environment.worker,
-		   dispatch->is_starved && dispatch->courier_count == 0);
+	if (dispatch->parent == NULL && dispatch->destinations == NULL)
+		share_want(dispatch->share, dispatch->delivery->environment.worker,
+			   dispatch->is_starved && dispatch->courier_count == 0);
+	else
+		destination_want(dispatch, dispatch->is_starved && dispatch->courier_count == 0);
 	patience_begin(dispatch, now_ms);
 	timer_arm(dispatch, now_ms);
 	dispatch_figures_update(dispatch);
@@ -608,8 +664,30 @@ dispatch_timer_expired(struct loop_timer *timer)
 }
 
 void
+dispatch_poke(struct dispatch *dispatch)
+{
+	if (!dispatch->delivery->is_draining)
+		loop_timer_set(dispatch->delivery->environment.loop, &dispatch->timer, 0);
+}
+
+struct span
+dispatch_failed_name(const struct dispatch *dispatch)
+{
+	if (dispatch->failed_hop < dispatch->hop_count)
+		return span_of(dispatch->hops[dispatch->failed_hop].text);
+	return destination_domain(dispatch);
+}
+
+size_t
+dispatch_active_count(const struct dispatch *dispatch)
+{
+	return dispatch->schedule.active + destinations_active_count(dispatch);
+}
+
+void
 dispatch_drain(struct dispatch *dispatch)
 {
+	destinations_each(dispatch, dispatch_drain);
 	passages_return(dispatch);
 	detours_return(dispatch);
 	while (!list_is_empty(&dispatch->idle))
@@ -627,6 +705,8 @@ dispatch_drain(struct dispatch *dispatch)
 void
 dispatch_hops_unpause(struct dispatch *dispatch)
 {
+	destination_forgive(dispatch);
+	destinations_each(dispatch, dispatch_retry_now);
 	for (size_t i = 0; i < dispatch->hop_count; i++)
 		next_hop_unpause(&dispatch->hops[i]);
 }
@@ -647,9 +727,45 @@ hops_init(struct dispatch *dispatch)
 
 	dispatch->hops = memory_new_array(settings->next_hop_count, sizeof(*dispatch->hops));
 	dispatch->hop_count = settings->next_hop_count;
-	for (size_t i = 0; i < dispatch->hop_count; i++)
+	for (size_t i = 0; i < dispatch->hop_count; i++) {
 		next_hop_init(&dispatch->hops[i], &settings->next_hops[i],
 			      &delivery->tuning.hops, delivery->environment.loop, delivery->environment.dns);
+		if (settings->tls == ROUTE_TLS_DANE)
+			next_hop_want_dane(&dispatch->hops[i]);
+	}
+}
+
+static void
+lists_init(struct dispatch *dispatch)
+{
+	schedule_init(&dispatch->schedule);
+	list_init(&dispatch->couriers);
+	list_init(&dispatch->idle);
+	list_init(&dispatch->closed);
+	list_init(&dispatch->errands);
+	list_init(&dispatch->detours);
+	list_init(&dispatch->passages);
+}
+
+void
+dispatch_init_below(struct dispatch *dispatch, struct dispatch *parent, struct span name,
+		    struct route_share *pace)
+{
+	uint32_t max = parent->settings->connections_max;
+
+	*dispatch = (struct dispatch){
+		.delivery = parent->delivery,
+		.settings = parent->settings,
+		.name = name,
+		.figures = parent->figures,
+		.parent = parent,
+		.share = parent->share,
+		.pace = pace,
+		.connections_max = max - max / 2,
+		.timer = { .expired = dispatch_timer_expired },
+		.sweep = { .expired = couriers_bury },
+	};
+	lists_init(dispatch);
 }
 
 bool
@@ -660,19 +776,20 @@ dispatch_init(struct dispatch *dispatch, struct delivery *delivery,
 	*dispatch = (struct dispatch){
 		.delivery = delivery,
 		.settings = settings,
+		.name = settings->name,
 		.figures = figures,
 		.share = share,
+		.pace = share,
+		.connections_max = settings->connections_max,
 		.timer = { .expired = dispatch_timer_expired },
 		.sweep = { .expired = couriers_bury },
 	};
 	atomic_store_explicit(&figures->dead, 0, memory_order_relaxed); /* counted anew */
-	schedule_init(&dispatch->schedule);
-	list_init(&dispatch->couriers);
-	list_init(&dispatch->idle);
-	list_init(&dispatch->closed);
-	list_init(&dispatch->errands);
-	list_init(&dispatch->detours);
-	list_init(&dispatch->passages);
+	lists_init(dispatch);
+	if (settings->has_mx) {
+		dispatch->destinations = destinations_new(dispatch);
+		return true;
+	}
 	if (settings->maildir.len == 0) {
 		hops_init(dispatch);
 		return true;
@@ -686,13 +803,15 @@ dispatch_halt(struct dispatch *dispatch)
 {
 	if (dispatch->delivery == NULL)
 		return;
+	destinations_free(&dispatch->destinations);
 	assert(list_is_empty(&dispatch->passages)); /* their owners dropped them */
 	while (!list_is_empty(&dispatch->couriers))
 		courier_drop(LIST_OWNER(dispatch->couriers.next, struct courier, link));
 	couriers_bury(&dispatch->sweep);
 	errands_drop(dispatch);
 	detours_drop(dispatch);
-	share_want(dispatch->share, dispatch->delivery->environment.worker, false);
+	if (dispatch->parent == NULL)
+		share_want(dispatch->share, dispatch->delivery->environment.worker, false);
 	loop_timer_cancel(dispatch->delivery->environment.loop, &dispatch->timer);
 	loop_timer_cancel(dispatch->delivery->environment.loop, &dispatch->sweep);
 	for (size_t i = 0; i < dispatch->hop_count; i++)

@@ -22,14 +22,28 @@
 
 #define DISPATCH_WHY_MAX 640
 
+struct destination;
+struct destinations;
+
 /* Embedded by value; the members may be read. */
 struct dispatch {
 	struct delivery *delivery;
 	const struct route_settings *settings;
+	struct span name; /* for the log */
 	struct route_figures *figures;
 	struct schedule schedule;
 
+	/* A route to mail exchangers has a dispatch for each domain, destination.h. */
+	struct destinations *destinations; /* of such a route; else NULL */
+	struct dispatch *parent; /* of such a domain: the route's; else NULL */
+	struct destination *destination; /* whose dispatch it is; else NULL */
+	uint32_t connections_max; /* of those that the share allows */
+	struct {
+		uint64_t waiting, in_flight, connections;
+	} told; /* in the figures, where several dispatches count */
+
 	struct route_share *share;
+	struct route_share *pace; /* whose window is the next hops'; nearly always share */
 	struct next_hop *hops;
 	size_t hop_count;
 	struct list couriers; /* all that are open or being opened */
@@ -66,6 +80,10 @@ struct dispatch {
 bool dispatch_init(struct dispatch *dispatch, struct delivery *delivery,
 		   const struct route_settings *settings, struct route_figures *figures,
 		   struct route_share *share, struct fault *fault);
+
+/* The same for a domain of a route to mail exchangers, whose next hops are not known yet. */
+void dispatch_init_below(struct dispatch *dispatch, struct dispatch *parent, struct span name,
+			 struct route_share *pace);
 
 /* Break off everything. The jobs stay in the schedule. Harmless when never begun. */
 void dispatch_halt(struct dispatch *dispatch);
@@ -118,8 +136,32 @@ void dispatch_hops_unpause(struct dispatch *dispatch);
 /* When the route that is down is tried next, monotonic; INT64_MAX: it is being tried. */
 int64_t dispatch_next_try_ms(const struct dispatch *dispatch);
 
+/* Look at it soon. */
+void dispatch_poke(struct dispatch *dispatch);
+
+/*
+ * Nothing of this domain can be reached: what is ready waits for its next try. A domain's jobs
+ * do not stay ready while it is down, as a route's do: there are too many domains.
+ */
+void dispatch_defer(struct dispatch *dispatch);
+
+/* The next hop that failed last, or the domain. */
+struct span dispatch_failed_name(const struct dispatch *dispatch);
+
+/* Jobs under way. */
+size_t dispatch_active_count(const struct dispatch *dispatch);
+
+#define DISPATCH_ERRANDS_MAX 16 /* envelopes to be read at once for one purpose */
+
+/*
+ * Do something with an active job that needs its envelope, and no connection. count goes up
+ * now; carry makes it go down, now or later.
+ */
+void dispatch_errand(struct dispatch *dispatch, struct job *job,
+		     void (*carry)(struct dispatch *dispatch, struct job *job), size_t *count);
+
 /* Keep the route's figures true. */
-void dispatch_figures_update(const struct dispatch *dispatch);
+void dispatch_figures_update(struct dispatch *dispatch);
 
 /* The route's figures have one writer. */
 static inline void

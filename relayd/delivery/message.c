@@ -10,6 +10,7 @@
  */
 #include "delivery/delivery_private.h"
 #include "delivery/detour.h"
+#include "delivery/mx.h"
 #include "delivery/operation.h"
 #include "delivery/rates.h"
 #include "delivery/state.h"
@@ -45,14 +46,50 @@ job_owns(const struct delivery *delivery, const struct job *job, size_t recipien
 
 	if (queued->first.next == NULL)
 		return true;
-	return recipient_route(delivery, &queued->envelope->recipients[recipient]) ==
-	       job->route;
+
+	const struct envelope_recipient *all = queued->envelope->recipients;
+
+	return recipient_route(delivery, &all[recipient]) == job->route &&
+	       (!delivery->environment.routes[job->route].has_mx ||
+		mx_domain_is_same(all[recipient].address, all[job->first].address));
+}
+
+struct job *
+recipient_job(const struct delivery *delivery, struct queued *queued,
+	      const struct envelope *envelope, uint32_t recipient)
+{
+	size_t route = recipient_route(delivery, &envelope->recipients[recipient]);
+	struct span address = envelope->recipients[recipient].address;
+
+	if (!delivery->environment.routes[route].has_mx)
+		return queued_job(queued, route);
+	for (struct job *job = &queued->first; job != NULL && job->queued != NULL;
+	     job = job->next) {
+		if (job->route == route &&
+		    mx_domain_is_same(envelope->recipients[job->first].address, address))
+			return job;
+	}
+	return queued_job_add(queued, route, recipient);
 }
 
 struct dispatch *
 job_dispatch(const struct delivery *delivery, const struct job *job)
 {
-	return &delivery->dispatches[job->route];
+	return job->destination != NULL ? job->destination : &delivery->dispatches[job->route];
+}
+
+struct schedule *
+job_home(const struct delivery *delivery, struct job *job)
+{
+	if (job->destination != NULL) {
+		struct dispatch *destination = job->destination;
+
+		schedule_end(&destination->schedule, job);
+		dispatch_figures_update(destination);
+		dispatch_poke(&delivery->dispatches[job->route]);
+		job->destination = NULL;
+	}
+	return &delivery->dispatches[job->route].schedule;
 }
 
 size_t
@@ -200,6 +237,8 @@ record_of(const struct delivery *delivery, const struct handover *handover, size
 		.tls_cipher = span_of(tls == NULL ? NULL : tls->cipher),
 		.tls_unverified = span_of(tls == NULL ? NULL : tls->unverified),
 		.is_tls_verified = tls != NULL && tls->is_verified,
+		.tls_policy = how->policy,
+		.is_tls_policy_met = how->is_policy_met,
 		.wall_ms = now_ms,
 		.route = job_dispatch(delivery, handover->job)->settings->name,
 		.next_hop = how->next_hop,
@@ -451,14 +490,16 @@ job_settle(struct delivery *delivery, struct job *job, bool was_cut, bool goes_o
 		figure_add(&dispatch->figures->dead, 1);
 	}
 	if (job_count(delivery, job, RECIPIENT_WAITING) > 0) {
+		if (queued_is_held(queued))
+			schedule = job_home(delivery, job);
 		schedule_ready(schedule, job); /* the rest of its recipients, at once */
 		return;
 	}
 	if (deferred == 0) {
 		if (dead > 0)
-			schedule_bury(schedule, job);
+			schedule_bury(job_home(delivery, job), job);
 		else
-			schedule_end(schedule, job);
+			schedule_end(job_home(delivery, job), job);
 		return;
 	}
 	for (size_t i = 0; i < queued->recipient_count; i++) {
@@ -471,7 +512,8 @@ job_settle(struct delivery *delivery, struct job *job, bool was_cut, bool goes_o
 	}
 	round_end(job);
 	job->was_cut = was_cut && job->tries <= CUT_TRIES_MAX;
-	schedule_wait(schedule, job, loop_now_ms(delivery->environment.loop) + delay_ms);
+	schedule_wait(job_home(delivery, job), job,
+		      loop_now_ms(delivery->environment.loop) + delay_ms);
 }
 
 /* If nobody is at work on it, whoever has to know is told of what became of it. */
@@ -488,6 +530,8 @@ message_end(struct delivery *delivery, struct queued *queued)
 {
 	struct spool_message *message = queued->message;
 
+	if (queued->is_entering)
+		return; /* whoever takes it in ends it, too */
 	operations_forget(delivery, queued);
 	envelope_forget(delivery, queued);
 	queued_free(&queued);
@@ -534,7 +578,7 @@ delivery_park(struct delivery *delivery, struct job *job)
 	const struct loop *loop = delivery->environment.loop;
 	int64_t wait_ms = dispatch_next_try_ms(dispatch) - loop_now_ms(loop);
 	struct handover_place how = {
-		.next_hop = span_of(dispatch->hops[dispatch->failed_hop].text),
+		.next_hop = dispatch_failed_name(dispatch),
 		.hop = NO_HOP,
 	};
 	struct queued *queued = job->queued;
@@ -565,7 +609,7 @@ delivery_put_off(struct delivery *delivery, struct job *job, struct span why)
 	int64_t delay_ms = job_delay_ms(delivery, job);
 
 	round_end(job);
-	schedule_wait(&job_dispatch(delivery, job)->schedule, job,
+	schedule_wait(job_home(delivery, job), job,
 		      loop_now_ms(delivery->environment.loop) + delay_ms);
 	if (queued->has_state)
 		head_write(delivery, queued, why);
@@ -602,7 +646,7 @@ job_put_off(struct delivery *delivery, struct job *job, const char *why)
 		  (unsigned long long)spool_message_info(job->queued->message)->uid, why);
 	if (job->tries < UINT16_MAX)
 		job->tries++;
-	schedule_wait(&job_dispatch(delivery, job)->schedule, job,
+	schedule_wait(job_home(delivery, job), job,
 		      loop_now_ms(delivery->environment.loop) + delay_ms);
 }
 

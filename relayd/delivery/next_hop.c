@@ -36,8 +36,17 @@ next_hop_init(struct next_hop *hop, const struct next_hop_settings *settings,
 }
 
 void
+next_hop_want_dane(struct next_hop *hop)
+{
+	hop->wants_dane = true;
+}
+
+void
 next_hop_reset(struct next_hop *hop)
 {
+	if (hop->dane_query != NULL)
+		dns_cancel(&hop->dane_query);
+	dane_reset(&hop->dane);
 	for (size_t i = 0; i < ARRAY_LEN(hop->questions); i++) {
 		if (hop->questions[i].query != NULL)
 			dns_cancel(&hop->questions[i].query);
@@ -184,6 +193,45 @@ waiters_call(struct next_hop *hop, struct span why)
 	}
 }
 
+/* DNSSEC vouches for all addresses: RFC 7672 s.2.2.2. */
+static bool
+addresses_are_secure(const struct next_hop *hop)
+{
+	for (size_t i = 0; i < ARRAY_LEN(hop->questions); i++) {
+		if (hop->questions[i].status == DNS_FOUND && !hop->questions[i].is_secure)
+			return false;
+	}
+	return true;
+}
+
+static void
+dane_answered(void *context, const struct dns_answer *answer)
+{
+	struct next_hop *hop = context;
+	char why[NEXT_HOP_TEXT_MAX + 64] = "";
+
+	hop->dane_query = NULL;
+	dane_take(&hop->dane, answer);
+	if (hop->dane.state == DANE_TROUBLE) {
+		hop->addresses_until_ms = 0;
+		(void)snprintf(why, sizeof(why), "4.7.5 could not look up the TLSA records of %.*s",
+			       SPAN_ARG(hop->settings->host));
+	}
+	waiters_call(hop, span_of(why));
+}
+
+/* False: there is no such name to ask for. */
+static bool
+dane_ask(struct next_hop *hop)
+{
+	char name[DNS_NAME_MAX + 1];
+
+	if (!dane_name_make(hop->settings->host, hop->settings->port, name))
+		return false;
+	hop->dane_query = dns_ask(hop->dns, span_of(name), DNS_TLSA, dane_answered, hop);
+	return true;
+}
+
 /* Both questions are answered. Old addresses are better than none while DNS is in trouble. */
 static void
 resolve_finish(struct next_hop *hop)
@@ -196,14 +244,17 @@ resolve_finish(struct next_hop *hop)
 		count += hop->questions[i].count;
 		is_trouble = is_trouble || hop->questions[i].status == DNS_TROUBLE;
 	}
-	if (count > 0)
+	if (count > 0) {
 		addresses_take(hop);
-	else if (is_trouble && hop->address_count > 0)
+		if (hop->wants_dane && addresses_are_secure(hop) && dane_ask(hop))
+			return;
+		dane_reset(&hop->dane);
+	} else if (is_trouble && hop->address_count > 0) {
 		hop->addresses_until_ms = loop_now_ms(hop->loop) + hop->tuning->ttl_min_ms;
-	else if (is_trouble)
+	} else if (is_trouble) {
 		(void)snprintf(why, sizeof(why), "4.4.3 could not look up the address of %.*s",
 			       SPAN_ARG(hop->settings->host));
-	else {
+	} else {
 		hop->address_count = 0;
 		(void)snprintf(why, sizeof(why), "4.4.4 %.*s has no address",
 			       SPAN_ARG(hop->settings->host));
@@ -214,7 +265,8 @@ resolve_finish(struct next_hop *hop)
 static bool
 is_asking(const struct next_hop *hop)
 {
-	return hop->questions[0].query != NULL || hop->questions[1].query != NULL;
+	return hop->questions[0].query != NULL || hop->questions[1].query != NULL ||
+	       hop->dane_query != NULL;
 }
 
 static void
@@ -225,6 +277,7 @@ question_answered(void *context, const struct dns_answer *answer)
 
 	question->query = NULL;
 	question->status = answer->status;
+	question->is_secure = answer->is_secure;
 	question->ttl_s = answer->ttl_s;
 	question->count = 0;
 	if (answer->status == DNS_FOUND) {
@@ -240,7 +293,8 @@ question_answered(void *context, const struct dns_answer *answer)
 enum addresses_status
 next_hop_resolve(struct next_hop *hop, struct address_waiter *waiter)
 {
-	if (hop->address_count > 0 && loop_now_ms(hop->loop) < hop->addresses_until_ms)
+	if (hop->address_count > 0 && loop_now_ms(hop->loop) < hop->addresses_until_ms &&
+	    hop->dane_query == NULL)
 		return ADDRESSES_KNOWN;
 	if (!is_asking(hop)) {
 		hop->questions[0].query = dns_ask(hop->dns, hop->settings->host, DNS_AAAA,

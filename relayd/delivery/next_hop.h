@@ -9,6 +9,7 @@
 #ifndef RELAYD_DELIVERY_NEXT_HOP_H
 #define RELAYD_DELIVERY_NEXT_HOP_H
 
+#include "delivery/dane.h"
 #include "delivery/delivery.h"
 
 #define NEXT_HOP_ADDRESSES_MAX 16
@@ -41,6 +42,7 @@ struct address_question {
 	struct next_hop *hop;
 	struct dns_query *query;
 	enum dns_status status;
+	bool is_secure;
 	uint32_t ttl_s;
 	struct ip found[NEXT_HOP_ADDRESSES_MAX];
 	size_t count;
@@ -71,11 +73,23 @@ struct next_hop {
 	int64_t addresses_until_ms; /* INT64_MAX: for ever */
 	struct address_question questions[2]; /* AAAA, A */
 	struct list waiters;
+
+	/* DANE, where it is wanted */
+	bool wants_dane;
+	struct dane dane;
+	struct dns_query *dane_query;
+
+	/* of a destination's hops (destination.h) */
+	uint16_t preference;
+	bool is_fallback; /* none of the domain's own hosts */
 };
 
 /* All borrowed for its life. */
 void next_hop_init(struct next_hop *hop, const struct next_hop_settings *settings,
 		   const struct next_hop_tuning *tuning, struct loop *loop, struct dns *dns);
+
+/* Look for TLSA records, too, whenever addresses are looked for. Before the first question. */
+void next_hop_want_dane(struct next_hop *hop);
 
 /* Cancel what is asked; waiters are not called. */
 void next_hop_reset(struct next_hop *hop);

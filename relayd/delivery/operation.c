@@ -107,7 +107,7 @@ message_revive(struct delivery *delivery, struct queued *queued)
 			continue;
 		job->has_dead = false;
 		figure_subtract(&dispatch->figures->dead, 1);
-		schedule_ready(&dispatch->schedule, job);
+		schedule_ready(job_home(delivery, job), job);
 	}
 	return is_revived;
 }
@@ -121,7 +121,7 @@ message_retry(struct operation *operation, struct queued *queued)
 
 	for (struct job *job = &queued->first; job != NULL; job = job->next) {
 		if (job->place == JOB_WAITING)
-			schedule_ready(&job_dispatch(delivery, job)->schedule, job);
+			schedule_ready(job_home(delivery, job), job);
 		is_due = is_due || job->place == JOB_READY;
 	}
 	return is_due;
@@ -150,7 +150,7 @@ message_hold(struct operation *operation, struct queued *queued)
 	message_flags_write(queued);
 	for (struct job *job = &queued->first; job != NULL; job = job->next) {
 		if (job->place == JOB_READY || job->place == JOB_WAITING)
-			schedule_ready(&job_dispatch(delivery, job)->schedule, job);
+			schedule_ready(job_home(delivery, job), job);
 	}
 	message_rest(delivery, queued);
 	return true;
@@ -165,7 +165,7 @@ message_release(struct operation *operation, struct queued *queued)
 	message_flags_write(queued);
 	for (struct job *job = &queued->first; job != NULL; job = job->next) {
 		if (job->place == JOB_HELD)
-			schedule_ready(&job_dispatch(operation->delivery, job)->schedule, job);
+			schedule_ready(job_home(operation->delivery, job), job);
 	}
 	return true;
 }
@@ -180,7 +180,7 @@ message_remove(struct operation *operation, struct queued *queued)
 
 		if (job->has_dead)
 			figure_subtract(&dispatch->figures->dead, 1);
-		schedule_end(&dispatch->schedule, job);
+		schedule_end(job_home(delivery, job), job);
 	}
 	message_end(delivery, queued);
 }

@@ -44,23 +44,30 @@ queued_free(struct queued **queued)
 struct job *
 queued_job(struct queued *queued, size_t route)
 {
-	struct job *last = &queued->first;
-
-	assert(route <= UINT16_MAX);
-	if (last->queued == NULL) {
-		last->queued = queued;
-		last->route = (uint16_t)route;
-		return last;
-	}
-	for (struct job *job = last; job != NULL; job = job->next) {
+	for (struct job *job = &queued->first; job != NULL && job->queued != NULL;
+	     job = job->next) {
 		if (job->route == route)
 			return job;
-		last = job;
 	}
-	last->next = memory_new(sizeof(*last->next));
-	last->next->queued = queued;
-	last->next->route = (uint16_t)route;
-	return last->next;
+	return queued_job_add(queued, route, 0);
+}
+
+struct job *
+queued_job_add(struct queued *queued, size_t route, uint32_t first)
+{
+	struct job *job = &queued->first;
+
+	assert(route <= UINT16_MAX);
+	if (job->queued != NULL) {
+		while (job->next != NULL)
+			job = job->next;
+		job->next = memory_new(sizeof(*job->next));
+		job = job->next;
+	}
+	job->queued = queued;
+	job->route = (uint16_t)route;
+	job->first = first;
+	return job;
 }
 
 bool

@@ -18,6 +18,8 @@ enum job_place {
 	JOB_DEAD,    /* nobody left to deliver to, someone is dead */
 };
 
+struct dispatch;
+
 struct job {
 	struct queued *queued;
 	struct job *next;  /* of the same message */
@@ -29,6 +31,13 @@ struct job {
 	bool was_cut;	     /* waits because a connection broke */
 	bool was_ambiguous;  /* in this round a next hop may have taken it unseen */
 	uint16_t hops_tried; /* in this round, a bit for each next hop */
+	/*
+	 * On a route to mail exchangers a job is for the recipients of one domain: that of the
+	 * envelope's recipient number `first`. While it is ready or active there it belongs to
+	 * the dispatch of that domain, else to the route's (NULL).
+	 */
+	uint32_t first;
+	struct dispatch *destination;
 };
 
 /*
@@ -48,6 +57,7 @@ struct queued {
 	uint32_t envelope_octets;  /* of memory */
 	uint32_t recipient_count;
 	bool has_state;	     /* the state area has the layout of state.h */
+	bool is_entering;    /* delivery_accepted is at it: it may be over, but not gone */
 	bool is_looked_at;   /* an operation reads its envelope (operation.h) */
 	unsigned char flags; /* STATE_HELD ..., and what else stood there */
 	struct bounce *bounce; /* what is to be told of it; nearly always NULL */
@@ -63,6 +73,9 @@ void queued_free(struct queued **queued);
 
 /* The job for a route, made if need be. */
 struct job *queued_job(struct queued *queued, size_t route);
+
+/* One more job, for the domain of a recipient. */
+struct job *queued_job_add(struct queued *queued, size_t route, uint32_t first);
 
 /* Has nothing to be done for it any more? */
 bool queued_is_over(const struct queued *queued);

@@ -32,17 +32,13 @@ route_check(const struct route_settings *route, struct fault *fault)
 		return fault_say(fault, "route " SPAN_FMT ": no connections are allowed",
 				 SPAN_ARG(route->name));
 	for (size_t i = 0; i < route->next_hop_count; i++) {
-		if (route->next_hops[i].is_mx)
-			return fault_say(fault,
-					 "route " SPAN_FMT ": next hop mx is not supported",
+		if (route->next_hops[i].is_mx != (i == 0 && route->has_mx))
+			return fault_say(fault, "route " SPAN_FMT ": mx is not its first next hop",
 					 SPAN_ARG(route->name));
 	}
 	if (route->next_hop_count > NEXT_HOPS_MAX)
 		return fault_say(fault, "route " SPAN_FMT ": more than %d next hops",
 				 SPAN_ARG(route->name), NEXT_HOPS_MAX);
-	if (route->tls == ROUTE_TLS_DANE)
-		return fault_say(fault, "route " SPAN_FMT ": DANE is not supported",
-				 SPAN_ARG(route->name));
 	return true;
 }
 

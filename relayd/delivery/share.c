@@ -81,6 +81,12 @@ share_is_wanted(const struct route_share *share, unsigned worker)
 	return false;
 }
 
+void
+share_open(struct route_share *share, uint32_t max)
+{
+	atomic_store(&share->window_milli, max * MILLI);
+}
+
 /* By one for each message up to the threshold, beyond by one for each windowful of them. */
 void
 share_grow(struct route_share *share, uint32_t max)

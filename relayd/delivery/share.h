@@ -48,6 +48,9 @@ void share_want(struct route_share *share, unsigned worker, bool wants);
 /* Does some other worker? */
 bool share_is_wanted(const struct route_share *share, unsigned worker);
 
+/* There is no window: the next hops are many, and each has one of its own. */
+void share_open(struct route_share *share, uint32_t max);
+
 /* A message was taken; the next hop is in trouble. */
 void share_grow(struct route_share *share, uint32_t max);
 void share_halve(struct route_share *share, uint32_t max, int64_t now_ms);

@@ -38,6 +38,7 @@ struct dns_query {
 	bool is_answered;
 	enum dns_status status;
 	bool is_secure;
+	bool is_nameless; /* NXDOMAIN */
 	const struct host_address *host;
 	char *packet; /* NULL: the status says all */
 	size_t packet_len;
@@ -219,6 +220,7 @@ query_resolved(void *context, int rcode, void *packet, int packet_len, int secur
 	(void)was_ratelimited;
 	query->async_id = 0;
 	query->is_secure = security == SECURITY_SECURE;
+	query->is_nameless = rcode == DNS_RCODE_ABSENT;
 	if (security == SECURITY_BOGUS) {
 		query_answered(query, DNS_TROUBLE);
 	} else if (rcode == DNS_RCODE_ABSENT) {
@@ -273,6 +275,10 @@ query_deliver(struct dns_query *query)
 	else if (query->host != NULL)
 		answer.status = hosts_status(query, &dns->packet);
 	answer.is_secure = query->is_secure && answer.status != DNS_TROUBLE;
+	answer.has_no_name =
+	    answer.status == DNS_ABSENT &&
+	    (query->is_nameless ||
+	     (query->packet != NULL && dns->packet.rcode == DNS_RCODE_ABSENT));
 	answer.count = answer.status == DNS_FOUND ? dns->packet.count : 0;
 	answer.ttl_s = answer.status == DNS_TROUBLE ? 0 : dns->packet.ttl_s;
 	dns->delivering = query;

@@ -43,6 +43,7 @@ struct dns_record {
 struct dns_answer {
 	enum dns_status status;
 	bool is_secure; /* DNSSEC-validated */
+	bool has_no_name; /* DNS_ABSENT: not even the name exists (NXDOMAIN) */
 	const struct dns_record *records;
 	size_t count;
 	uint32_t ttl_s; /* of the shortest-lived record; of an absence as the zone says */

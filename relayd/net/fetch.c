@@ -68,6 +68,7 @@ bool
 fetch(const struct fetch_request *request, struct fetch_answer *answer, struct fault *fault)
 {
 	CURL *curl = curl_easy_init();
+	struct curl_slist *where = NULL;
 	bool ok;
 
 	buffer_clear(answer->content);
@@ -78,8 +79,14 @@ fetch(const struct fetch_request *request, struct fetch_answer *answer, struct f
 	request_set(curl, request);
 	curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, content_take);
 	curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer->content);
+	if (request->where != NULL) {
+		where = curl_slist_append(NULL, request->where);
+		curl_easy_setopt(curl, CURLOPT_RESOLVE, where);
+		curl_easy_setopt(curl, CURLOPT_PROXY, ""); /* which would look by itself */
+	}
 	ok = answer_take(curl, answer, fault);
 	curl_easy_cleanup(curl);
+	curl_slist_free_all(where);
 	return ok;
 }
 

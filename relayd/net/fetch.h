@@ -12,6 +12,11 @@ struct fetch_request {
 	const char *url;     /* https only */
 	struct span form;    /* application/x-www-form-urlencoded body of a POST; ptr NULL: GET */
 	struct span ca;	     /* authorities to believe, PEM; empty: the system's */
+	/*
+	 * Where the URL's host is, as "HOST:PORT:ADDRESS,ADDRESS"; NULL: the system's resolver
+	 * says it.
+	 */
+	const char *where;
 	long within_s;
 	bool follows_redirects; /* to https, at most three */
 };

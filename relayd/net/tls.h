@@ -152,6 +152,24 @@ bool tls_accept(struct stream *stream, const struct tls_offer *offer, tls_done *
 enum tls_check {
 	TLS_CHECK_NOTHING, /* any certificate; facts tell what it was worth */
 	TLS_CHECK_NAME,	   /* a CA of ours vouches for the name, or there is no connection */
+	TLS_CHECK_DANE,	   /* one of the TLSA records vouches for it, or there is none */
+};
+
+/* A TLSA record, RFC 6698 s.2.1. */
+struct tls_tlsa {
+	uint8_t usage;	  /* TLSA_USAGE_TA or _EE */
+	uint8_t selector; /* 0: the certificate, 1: its public key */
+	uint8_t matching; /* 0: all of that, 1: its SHA-256, 2: its SHA-512 */
+	struct span data; /* borrowed */
+};
+
+#define TLSA_USAGE_TA 2 /* the certificate of a CA above the server's; names are checked */
+#define TLSA_USAGE_EE 3 /* the server's own; neither its names nor its dates matter */
+#define TLS_TLSA_MAX  16
+
+struct tls_tlsa_set {
+	size_t count;
+	struct tls_tlsa records[TLS_TLSA_MAX];
 };
 
 /* How to speak to the next hops of one route. */
@@ -177,6 +195,9 @@ struct tls_request {
 	size_t route;
 	struct span name; /* of the next hop, A-labels, or an address as text */
 	enum tls_check check;
+	const struct tls_tlsa_set *tlsa; /* for TLS_CHECK_DANE, then not empty; read by tls_connect */
+	struct span other_name; /* for TLS_CHECK_DANE: another name that a certificate below a
+				 * TLSA_USAGE_TA may have; or empty */
 };
 
 /* Be the client on an open stream from now on; for the rest as tls_accept. */

@@ -168,6 +168,9 @@ route_make(struct tls_client *client, struct client_route *route,
 	    route->context,
 	    SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL | SSL_SESS_CACHE_NO_AUTO_CLEAR);
 	SSL_CTX_sess_set_new_cb(route->context, session_new);
+	if (SSL_CTX_dane_enable(route->context) != 1)
+		return fault_say(fault, "route \"%s\": set up DANE: %s", settings->name,
+				 tls_reason());
 	return settings->pair == NULL || pair_present(client, route, settings, now_ms, fault);
 }
 
@@ -244,6 +247,31 @@ expect(SSL *ssl, char *name)
 	return SSL_set1_host(ssl, name) == 1 && SSL_set_tlsext_host_name(ssl, name) == 1;
 }
 
+/* RFC 7672 s.3: who has one of these keys, or one signed by them, is the server. */
+static bool
+expect_tlsa(SSL *ssl, const struct tls_request *request, char *name)
+{
+	char other[TLS_NAME_MAX + 1];
+	bool is_any = false;
+
+	SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+	if (SSL_dane_enable(ssl, name) != 1)
+		return false;
+	(void)SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);
+	for (size_t i = 0; i < request->tlsa->count; i++) {
+		const struct tls_tlsa *tlsa = &request->tlsa->records[i];
+
+		is_any |= SSL_dane_tlsa_add(ssl, tlsa->usage, tlsa->selector, tlsa->matching,
+					    (const unsigned char *)tlsa->data.ptr,
+					    tlsa->data.len) == 1;
+	}
+
+	struct span clean = tls_name_clean(request->other_name, other);
+
+	other[clean.len] = '\0';
+	return is_any && (clean.len == 0 || SSL_add1_host(ssl, other) == 1);
+}
+
 static SSL *
 connection_make(const struct tls_request *request, char *name)
 {
@@ -251,12 +279,14 @@ connection_make(const struct tls_request *request, char *name)
 
 	if (ssl == NULL)
 		return NULL;
-	if (!expect(ssl, name)) {
+	bool is_dane = request->check == TLS_CHECK_DANE;
+
+	if (is_dane ? !expect_tlsa(ssl, request, name) : !expect(ssl, name)) {
 		SSL_free(ssl);
 		return NULL;
 	}
 	SSL_set_verify(ssl,
-		       request->check == TLS_CHECK_NAME ? SSL_VERIFY_PEER : SSL_VERIFY_NONE,
+		       request->check == TLS_CHECK_NOTHING ? SSL_VERIFY_NONE : SSL_VERIFY_PEER,
 		       NULL);
 	SSL_set_connect_state(ssl);
 	return ssl;
@@ -296,6 +326,8 @@ tls_client_open(const struct tls_request *request, uint16_t port, char **key)
 			    (unsigned)port);
 	*key = memory_copy_text(buffer_span(&text));
 	buffer_reset(&text);
+	if (request->check == TLS_CHECK_DANE)
+		return ssl; /* the records may be others now: they are checked each time */
 	session = session_find(request->client, *key);
 	if (session != NULL)
 		(void)SSL_set_session(ssl, session);

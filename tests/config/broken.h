@@ -607,6 +607,49 @@ static const struct broken {
 		"}\n",
 		"relayd.conf:8: option 'require' of grant \"billing\": not "
 		"available in this release of relayd; remove it\n" },
+	{ "routes to mail exchangers that make no sense",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		GRANT
+		"route \"other\" {\n"
+		"    recipients = \"@example.com\"\n"
+		"    next-hops = { \"mx\", \"mx\" }\n"
+		"    balance = true\n"
+		"    tls = \"dane\"\n"
+		"    tls-name = \"a.example\"\n"
+		"    auth { user = \"x\" password-file = \"/etc/pw\" }\n"
+		"}\n"
+		"route \"third\" {\n"
+		"    recipients = \"@example.net\"\n"
+		"    next-hops = \"192.0.2.1\"\n"
+		"    port = 26\n"
+		"    mta-sts = true\n"
+		"}\n"
+		"mta-sts { port = 0 }\n",
+		"relayd.conf:7: option 'next-hops' of route \"other\": 'mx' has "
+		"to come first, and once; next hops behind it stand in for mail "
+		"exchangers that cannot be reached\n"
+		"relayd.conf:8: option 'balance' of route \"other\": 'true' has "
+		"no meaning for mail exchangers, whose order their domain "
+		"decides; remove it\n"
+		"relayd.conf:9: option 'tls' of route \"other\": 'dane' needs "
+		"answers that DNSSEC vouches for; write dns { trust-anchor-file "
+		"= \"/usr/share/dns/root.key\" }\n"
+		"relayd.conf:10: option 'tls-name' of route \"other\": "
+		"'a.example' has no meaning for mail exchangers, each of which "
+		"has its own name; remove it\n"
+		"relayd.conf:11: auth of route \"other\" would tell the login "
+		"to the mail exchangers of every domain; remove it, or name the "
+		"next hop\n"
+		"relayd.conf:16: option 'port' of route \"third\": '26' is for "
+		"mail exchangers; write the port behind the next hop, as in "
+		"\"smtp.example.com:587\"\n"
+		"relayd.conf:17: option 'mta-sts' of route \"third\": 'true' "
+		"has no effect without mail exchangers; write next-hops = { "
+		"\"mx\" }, or remove it\n"
+		"relayd.conf:19: option 'port' of mta-sts: '0' is out of range; "
+		"write 1 to 65535\n" },
 	{ "TLS and login of a route that make no sense",
 		HOSTNAME
 		CONNECTOR
@@ -650,7 +693,7 @@ static const struct broken {
 		"the route\n"
 		"relayd.conf:16: option 'tls' of route \"third\": 'sometimes' is "
 		"unknown; write \"none\" or \"opportunistic\" or \"required\" or "
-		"\"verify\"\n"
+		"\"verify\" or \"dane\"\n"
 		"relayd.conf:17: option 'tls-name' of route \"third\": 'a b' is not a "
 		"host name; write the name that the next hop's certificate has, for "
 		"example \"smtp.example.com\"\n"

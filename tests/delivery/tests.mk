@@ -64,6 +64,12 @@ tests_delivery_report_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
 tests_delivery_report_test_LDADD = relayd/libdelivery.a relayd/libpolicy.a \
 	relayd/libsmtp.a relayd/libbase.a $(CHECK_LIBS) $(XXHASH_LIBS) $(IDN_LIBS)
 
+check_PROGRAMS += tests/delivery/mx_test
+TESTS += tests/delivery/mx_test
+tests_delivery_mx_test_SOURCES = %D%/mx_test.c
+tests_delivery_mx_test_CFLAGS = $(AM_CFLAGS) $(CHECK_CFLAGS)
+tests_delivery_mx_test_LDADD = $(delivery_libs)
+
 check_PROGRAMS += tests/delivery/schedule_test
 TESTS += tests/delivery/schedule_test
 tests_delivery_schedule_test_SOURCES = %D%/schedule_test.c

@@ -453,6 +453,19 @@ def refuses_rather_than_mangles(workspace):
     world.relayd.stop()
 
 
+def ends_at_once_what_an_idle_connection_cannot_take(workspace):
+    """Nobody is to be told, so the message is over in the turn in which it came in."""
+    world = World(workspace, lambda verb, _: "250 next.example" if verb == "EHLO" else None)
+    world.send(recipients=["good@p.example"])
+    world.next.wait(1)
+    for _ in range(3):
+        world.send(recipients=["ä@p.example NOTIFY=NEVER", "ö@q.example NOTIFY=NEVER"], mail=" SMTPUTF8")
+    world.wait_empty()
+    assert [r["result"] for r in world.relayd.audit("bounce")] == ["unwanted"] * 6
+    assert not world.back.messages and len(world.next.messages) == 1
+    world.relayd.stop()
+
+
 def loses_no_report_in_a_crash(workspace):
     world = World(workspace, no_such_user)
     ids = []
@@ -582,5 +595,6 @@ if __name__ == "__main__":
                 names_a_next_hop_that_does_not_relay, tells_no_null_sender,
                 tells_the_postmaster_if_nobody_else, never_reports_a_report,
                 does_not_send_backscatter, writes_addresses_of_other_scripts,
-                refuses_rather_than_mangles, loses_no_report_in_a_crash, rewrites_senders,
+                refuses_rather_than_mangles,
+                ends_at_once_what_an_idle_connection_cannot_take, loses_no_report_in_a_crash, rewrites_senders,
                 adds_what_is_missing, refuses_what_it_delivered_before, counts_rates)

@@ -8,6 +8,7 @@ SYSTEM_TESTS += \
 	tests/dialogs/dialogs_test.py \
 	tests/dialogs/limits_test.py \
 	tests/dialogs/main_job_test.py \
+	tests/dialogs/mx_test.py \
 	tests/dialogs/oauth_test.py \
 	tests/dialogs/pickup_test.py \
 	tests/dialogs/policy_test.py \

@@ -308,7 +308,10 @@ def refuses_to_start_on_files_that_are_not_right(workspace):
 
 
 class Counting(NextHop):
-    """Notes how many are served at once, and when each message came."""
+    """Notes how many messages are under way at once, and when each came.
+
+    Not how many connections are open: the end of one is seen here after the next has begun.
+    """
 
     def __init__(self, workspace, delay_s):
         self.now, self.most, self.times = 0, 0, []
@@ -316,21 +319,16 @@ class Counting(NextHop):
         self.delay_s = delay_s
         super().__init__(workspace, self.note)
 
-    def _serve(self, peer):
-        with self.gate:
-            self.now += 1
-            self.most = max(self.most, self.now)
-        try:
-            super()._serve(peer)
-        finally:
-            with self.gate:
-                self.now -= 1
-
     def note(self, verb, _):
         if verb == "MAIL":
+            with self.gate:
+                self.now += 1
+                self.most = max(self.most, self.now)
             self.times.append(time.monotonic())
         if verb == ".":
             threading.Event().wait(self.delay_s)  # this server is slow, not the test
+            with self.gate:
+                self.now -= 1
 
 
 def keeps_to_the_connections_of_the_route_over_all_workers(workspace):

@@ -118,6 +118,11 @@ tests_fuzz_submission_fuzz_SOURCES = %D%/submission_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_submission_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
 tests_fuzz_submission_fuzz_LDADD = $(FUZZ_LIBS)
 
+FUZZ_TARGETS += tests/fuzz/sts_policy_fuzz
+tests_fuzz_sts_policy_fuzz_SOURCES = %D%/sts_policy_fuzz.c $(FUZZ_MAIN)
+tests_fuzz_sts_policy_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
+tests_fuzz_sts_policy_fuzz_LDADD = $(FUZZ_LIBS)
+
 FUZZ_TARGETS += tests/fuzz/token_reply_fuzz
 tests_fuzz_token_reply_fuzz_SOURCES = %D%/token_reply_fuzz.c $(FUZZ_MAIN)
 tests_fuzz_token_reply_fuzz_LDFLAGS = $(AM_LDFLAGS) $(FUZZ_FLAGS)
