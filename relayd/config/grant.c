@@ -118,6 +118,10 @@ grant_read(const struct section *section, struct grant_source *grant)
 		{ "same-domain", HEADER_FROM_SAME_DOMAIN, IN_THIS_RELEASE },
 		{ "authorized", HEADER_FROM_AUTHORIZED, IN_THIS_RELEASE },
 	};
+	static const struct choice routed[] = {
+		{ "refuse", 0, IN_THIS_RELEASE },
+		{ "allow", 1, IN_THIS_RELEASE },
+	};
 
 	*grant = (struct grant_source){
 		.name = arena_copy(section->reader->arena, section->item->title),
@@ -138,6 +142,8 @@ grant_read(const struct section *section, struct grant_source *grant)
 		.except_recipients =
 		    section_list(section, "except-recipients", recipient_check),
 		.sender_map = section_list(section, "sender-map", sender_map_check),
+		.takes_routed = section_choice(section, "routed-local-parts", routed,
+					       ARRAY_LEN(routed), 0) == 1,
 		.requires_tls = section_bool(section, "require-tls", false),
 		.requires_evidence = evidence_read(section),
 		.header_from = (enum header_from_demand)section_choice(

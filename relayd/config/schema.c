@@ -89,6 +89,7 @@ static const struct option_schema grant_options[] = {
 	{ "except-networks", OPTION_LIST, IN_THIS_RELEASE, "{ \"10.20.1.13\" }", NULL },
 	{ "except-senders", OPTION_LIST, IN_THIS_RELEASE, "{ \"root@example.com\" }", NULL },
 	{ "except-recipients", OPTION_LIST, IN_THIS_RELEASE, "{ \"@example.net\" }", NULL },
+	{ "routed-local-parts", OPTION_VALUE, IN_THIS_RELEASE, "\"refuse\"", NULL },
 	{ "require",       OPTION_LIST,  NOT_YET,         "{ \"spf\", \"dkim\" }", NULL },
 	{ "limits",        OPTION_LIST,  IN_THIS_RELEASE, "{ \"600 messages/hour\" }", NULL },
 	{ "route",         OPTION_VALUE, IN_THIS_RELEASE, "\"microsoft365\"", NULL },

@@ -118,6 +118,19 @@ cell_list(struct columns *c, const struct text_list *list, const struct text_lis
 	buffer_reset(&text);
 }
 
+/* Does the grant hold on the connector that is asked about? */
+static bool
+grant_is_here(const struct question *q, const struct grant_source *g)
+{
+	struct span name = policy_connector(q->settings->policy, q->facts.connector)->name;
+
+	for (size_t i = 0; i < g->connectors.count; i++) {
+		if (span_equal(g->connectors.items[i], name))
+			return true;
+	}
+	return g->connectors.count == 0;
+}
+
 /* What keeps a grant from holding, in words. */
 static void
 lack_append(const struct question *q, const struct grant_outcome *outcome, struct buffer *out)
@@ -129,6 +142,11 @@ lack_append(const struct question *q, const struct grant_outcome *outcome, struc
 	if (q->has_client || outcome->stage > STAGE_WHO) {
 		policy_describe(q->settings->policy, &q->facts, outcome->stage, outcome->reason,
 				outcome->grant, out);
+		return;
+	}
+	if (!grant_is_here(q, g)) {
+		buffer_append_text(out, "holds on connectors ");
+		texts_append(out, &g->connectors, "");
 		return;
 	}
 	buffer_append_text(out, "is for ");

@@ -60,9 +60,10 @@ metrics_companion_run(struct supervisor *supervisor, const struct settings *sett
 		.state_directory = settings->state_directory,
 		.log = log,
 	};
+	const struct sandbox_paths nothing = { .readable_count = 0 };
 	struct fault fault = { .error = 0 };
 
-	if (privileges_drop(NULL, false, &fault) && sandbox_enter(NULL, 0, log, &fault))
+	if (privileges_drop(NULL, false, &fault) && sandbox_enter(&nothing, log, &fault))
 		return metrics_run(&start);
 	log_error(log, "cannot start: %s", fault_text(&fault));
 	return EXIT_FAILURE;

@@ -542,7 +542,6 @@ stream_init(struct stream *stream, struct loop *loop, int fd,
 	    const struct stream_events *events, size_t input_max, size_t output_max)
 {
 	size_t kept_max = (input_max > LOOP_SCRATCH_OCTETS ? input_max : LOOP_SCRATCH_OCTETS);
-	static const int on = 1;
 
 	assert(stream->state == STATE_CLOSED);
 	*stream = (struct stream){
@@ -556,8 +555,6 @@ stream_init(struct stream *stream, struct loop *loop, int fd,
 	list_init(&stream->dirty);
 	list_init(&stream->ready);
 	buffer_init(&stream->input, kept_max);
-	/* refused by sockets that are not TCP, which do without */
-	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 }
 
 bool
@@ -579,8 +576,11 @@ socket_connect(int fd, const struct ip_endpoint *to, const struct ip *source,
 {
 	struct sockaddr_storage address;
 	char text[IP_ENDPOINT_SIZE];
+	static const int on = 1;
 	socklen_t size;
 
+	/* accepted sockets have it from their listener (listener.h) */
+	(void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
 	if (source != NULL) {
 		struct ip_endpoint from = { .ip = *source };
 

@@ -73,7 +73,10 @@ candidate_try(struct search *s, const struct address *address)
 
 	if (!is_of_class(s, address))
 		return;
-	addresses_ask(p, s->condition, s->table, address, window_all(p), pass);
+	if (s->table == &p->recipient_table)
+		recipients_ask(p, address, window_all(p), pass);
+	else
+		addresses_ask(p, s->condition, s->table, address, window_all(p), pass);
 	bitmap_and(pass, s->wanted, p->words);
 	if (bitmap_next(pass, p->words, 0) == SIZE_MAX)
 		return;

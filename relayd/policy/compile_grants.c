@@ -401,6 +401,13 @@ is_needing_tls(const struct grant_source *g, unsigned of)
 }
 
 static bool
+is_taking_routed(const struct grant_source *g, unsigned of)
+{
+	(void)of;
+	return g->takes_routed;
+}
+
+static bool
 is_of_header_from(const struct grant_source *g, unsigned of)
 {
 	return (unsigned)g->header_from == of;
@@ -463,6 +470,7 @@ bitmaps_compile(struct policy *p)
 	p->identified = bitmap_where(p, is_identified, 0);
 	p->anonymous = bitmap_where(p, is_anonymous, 0);
 	p->needs_tls = bitmap_where(p, is_needing_tls, 0);
+	p->takes_routed = bitmap_where(p, is_taking_routed, 0);
 	for (size_t i = 0; i < p->grant_count; i++) {
 		p->asks_header_from |= p->grants[i].header_from != HEADER_FROM_ANY;
 		p->asks_evidence |= p->grants[i].requires_evidence != 0;

@@ -68,6 +68,61 @@ addresses_ask(const struct policy *p, const struct condition *condition,
 	keys_ask(condition, table, &key, w, pass);
 }
 
+bool
+address_key_is_routed(const struct address_key *key)
+{
+	if (key->kind != ADDRESS_DOMAIN)
+		return false;
+	for (size_t i = 0; i < key->local_len; i++) {
+		if (key->text[i] == '%' || key->text[i] == '!' || key->text[i] == '@')
+			return true;
+	}
+	return false;
+}
+
+static void
+named_add(void *context, uint32_t value, unsigned specificity)
+{
+	if (specificity == SPECIFIC_ANY || specificity > SPECIFIC_DOMAIN)
+		rule_add(context, value, specificity);
+}
+
+/* Of those that pass, only grants that name the address and not just its domain. */
+static void
+routed_ask(const struct policy *p, const struct address_key *key, struct window w,
+	   uint64_t *pass)
+{
+	UNCLEARED uint64_t named[GRANT_WORDS_MAX];
+	UNCLEARED uint64_t excepts[GRANT_WORDS_MAX];
+	struct rule_union all = { &p->recipients, w, named, excepts };
+
+	bitmap_empty(excepts + w.first, w.end - w.first);
+	bitmap_copy(named + w.first, p->takes_routed + w.first, w.end - w.first);
+	pattern_table_match(&p->recipient_table, key, named_add, &all);
+	for (size_t i = w.first; i < w.end; i++)
+		pass[i] &= named[i];
+}
+
+static void
+recipient_keys_ask(const struct policy *p, const struct address_key *key, struct window w,
+		   uint64_t *pass)
+{
+	keys_ask(&p->recipients, &p->recipient_table, key, w, pass);
+	if (address_key_is_routed(key))
+		routed_ask(p, key, w, pass);
+}
+
+void
+recipients_ask(const struct policy *p, const struct address *recipient, struct window w,
+	       uint64_t *pass)
+{
+	UNCLEARED struct address_key key;
+
+	assert(recipient != NULL);
+	address_key_make(&key, recipient);
+	recipient_keys_ask(p, &key, w, pass);
+}
+
 void
 networks_ask(const struct policy *p, const struct ip *client, uint64_t *pass)
 {
@@ -348,11 +403,9 @@ stage_ask(const struct policy *p, const struct facts *facts, enum stage stage,
 		return;
 	case STAGE_RECIPIENT:
 		if (who->has_keys)
-			keys_ask(&p->recipients, &p->recipient_table, &who->recipient, w,
-				 pass);
+			recipient_keys_ask(p, &who->recipient, w, pass);
 		else
-			addresses_ask(p, &p->recipients, &p->recipient_table,
-				      facts->recipient, w, pass);
+			recipients_ask(p, facts->recipient, w, pass);
 		return;
 	case STAGE_HEADER_FROM:
 		header_from_ask(p, facts, w, pass);
@@ -442,7 +495,8 @@ static bool
 reason_is_quota(enum reason reason)
 {
 	return reason == REASON_QUOTA_MESSAGES || reason == REASON_QUOTA_RECIPIENTS ||
-	       reason == REASON_QUOTA_OCTETS || reason == REASON_QUOTA_SESSIONS;
+	       reason == REASON_QUOTA_OCTETS || reason == REASON_QUOTA_SESSIONS ||
+	       reason == REASON_QUOTA_TROUBLE;
 }
 
 static struct verdict

@@ -308,6 +308,33 @@ describe_stranger(const struct policy *p, const struct facts *facts, enum reason
 	}
 }
 
+/* Is the address in the grant's list, so that only an exception stopped it? */
+static bool
+is_in_list(const struct policy *p, const struct condition *condition,
+	   const struct pattern_table *table, const struct address *address, size_t grant)
+{
+	struct condition plain = *condition;
+	uint64_t pass[GRANT_WORDS_MAX];
+
+	plain.has_excepts = false;
+	addresses_ask(p, &plain, table, address, window_all(p), pass);
+	return bitmap_has(pass, grant);
+}
+
+/* Does "@domain" hold it, so that only its local part stopped it? */
+static bool
+is_just_routed(const struct policy *p, const struct address *recipient, size_t grant)
+{
+	uint64_t pass[GRANT_WORDS_MAX];
+	struct address_key key;
+
+	address_key_make(&key, recipient);
+	if (!address_key_is_routed(&key))
+		return false;
+	addresses_ask(p, &p->recipients, &p->recipient_table, recipient, window_all(p), pass);
+	return bitmap_has(pass, grant);
+}
+
 void
 policy_describe(const struct policy *p, const struct facts *facts, enum stage stage,
 		enum reason reason, size_t grant, struct buffer *out)
@@ -344,6 +371,9 @@ policy_describe(const struct policy *p, const struct facts *facts, enum stage st
 		say_allows(out, "recipients", &g->recipients, &g->except_recipients);
 		say(out, "; got ");
 		say_address(out, facts->recipient);
+		if (is_just_routed(p, facts->recipient, grant))
+			say(out, ", whose local part names another host for the next hop "
+				 "to send it to");
 		return;
 	case STAGE_HEADER_FROM:
 		describe_header_from(facts, g, out);
@@ -384,19 +414,6 @@ say_add(struct buffer *out, struct span item, const char *option,
 	say(out, is_listed ? "\" out of " : "\" to ");
 	say_grant(out, "", g);
 	(void)buffer_printf(out, ", option %s", is_listed ? except_option : option);
-}
-
-/* Is the address in the grant's list, so that only an exception stopped it? */
-static bool
-is_in_list(const struct policy *p, const struct condition *condition,
-	   const struct pattern_table *table, const struct address *address, size_t grant)
-{
-	struct condition plain = *condition;
-	uint64_t pass[GRANT_WORDS_MAX];
-
-	plain.has_excepts = false;
-	addresses_ask(p, &plain, table, address, window_all(p), pass);
-	return bitmap_has(pass, grant);
 }
 
 static bool
@@ -524,6 +541,7 @@ remedy_grant(const struct policy *p, const struct facts *facts,
 {
 	const struct grant_source *g = &p->grants[verdict->grant];
 	bool is_early = g->starts_ms != 0 && facts->now_wall_ms < g->starts_ms;
+	bool is_routed;
 
 	switch (verdict->stage) {
 	case STAGE_WHO:
@@ -549,10 +567,14 @@ remedy_grant(const struct policy *p, const struct facts *facts,
 			g);
 		return;
 	case STAGE_RECIPIENT:
+		is_routed = is_just_routed(p, facts->recipient, verdict->grant);
 		say_add(out, facts->recipient->text, "recipients", "except-recipients",
-			is_in_list(p, &p->recipients, &p->recipient_table,
-				   facts->recipient, verdict->grant),
+			!is_routed && is_in_list(p, &p->recipients, &p->recipient_table,
+						 facts->recipient, verdict->grant),
 			g);
+		if (is_routed)
+			say(out, ", or write routed-local-parts = \"allow\" there if the next "
+				 "hop does not take such addresses apart");
 		return;
 	case STAGE_HEADER_FROM:
 		remedy_header_from(p, facts, verdict->grant, out);

@@ -41,7 +41,7 @@ hash_grant(XXH3_state_t *state, const struct grant_source *g)
 					   g->senders,		g->recipients,
 					   g->except_networks,	g->except_senders,
 					   g->except_recipients, g->sender_map };
-	const uint64_t numbers[] = { g->requires_tls,
+	const uint64_t numbers[] = { g->requires_tls,	     g->takes_routed,
 				     g->header_from,
 				     g->requires_evidence,
 				     (uint64_t)g->starts_ms,

@@ -263,7 +263,8 @@ pattern_is_in(struct span item, const struct text_list *outer)
 
 	if (list_has(outer, item))
 		return true;
-	bool is_pattern = pattern_parse(item, &inner) == NULL;
+	bool is_pattern = pattern_parse(item, &inner) == NULL &&
+			  !address_key_is_routed(&inner.key); /* domains may not hold it */
 
 	for (size_t i = 0; i < outer->count; i++) {
 		if (pattern_parse(outer->items[i], &other) != NULL)
@@ -299,6 +300,7 @@ grant_contains(const struct grant_source *outer, const struct grant_source *inne
 
 	return is_always && outer->limit_count == 0 &&
 	       (!outer->requires_tls || inner->requires_tls) &&
+	       (outer->takes_routed || !inner->takes_routed) &&
 	       (outer->requires_evidence & ~inner->requires_evidence) == 0 &&
 	       (outer->header_from == HEADER_FROM_ANY ||
 		(outer->header_from == inner->header_from &&

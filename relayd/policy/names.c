@@ -112,3 +112,11 @@ identity_key_make(struct span identity, char out[IDENTITY_MAX])
 	}
 	return 0;
 }
+
+size_t
+policy_login_key(const struct policy *policy, struct span login, char out[POLICY_LOGIN_MAX])
+{
+	size_t realm_at;
+
+	return login_key_make(policy->realm, login, out, &realm_at);
+}

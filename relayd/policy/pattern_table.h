@@ -16,7 +16,7 @@
  * Local parts: a quoted string means its content ("a"@d is a@d). Local parts of ASCII are
  * compared without case, as Exchange does; with anything else in them (SMTPUTF8) byte by byte,
  * case too. Percent signs and exclamation marks are letters like others: no other host's
- * routing tricks are interpreted here.
+ * routing tricks are interpreted here (recipients_ask in policy_private.h looks for them).
  *
  * An address literal, user@[10.0.0.1], matches "*" and the very same address only.
  */

@@ -143,6 +143,7 @@ struct grant_source {
 	struct text_list except_networks;
 	struct text_list except_senders;
 	struct text_list except_recipients;
+	bool takes_routed; /* by domain, recipients whose local part names another host */
 	bool requires_tls;
 	enum header_from_demand header_from;
 	unsigned requires_evidence; /* of enum evidence */
@@ -192,6 +193,14 @@ void policy_free(struct policy **policy);
  */
 void policy_lint(const struct policy *policy, int64_t now_ms, policy_complain *complain,
 		 void *context);
+
+/*
+ * A login by its one name, into out: "billing", "billing@example.com" and "billing@EXAMPLE.com" are
+ * one in the realm example.com. Its length; 0 when there is none, or it is too long to be known.
+ */
+#define POLICY_LOGIN_MAX 512
+size_t policy_login_key(const struct policy *policy, struct span login,
+			char out[POLICY_LOGIN_MAX]);
 
 /* ---- What is known of an attempt ---- */
 

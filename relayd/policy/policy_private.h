@@ -10,7 +10,7 @@
 #include "policy/policy.h"
 
 #define EVIDENCE_COUNT 5
-#define LOGIN_MAX      512 /* octets of a login with its realm */
+#define LOGIN_MAX      POLICY_LOGIN_MAX /* octets of a login with its realm */
 #define IDENTITY_MAX   512 /* octets of a certificate's name */
 
 /* Kinds of keys of logins and certificates. */
@@ -97,6 +97,7 @@ struct policy {
 	struct pattern_table sender_table;
 	struct condition recipients;
 	struct pattern_table recipient_table;
+	const uint64_t *takes_routed;
 	const uint64_t *header_from[HEADER_FROM_AUTHORIZED + 1]; /* grants by demand */
 	const uint64_t *needs_evidence[EVIDENCE_COUNT];
 
@@ -118,6 +119,17 @@ size_t login_key_make(struct span realm, struct span login, char out[LOGIN_MAX],
 
 /* The same for "dns:...", "sha256:..." and so on, into out[IDENTITY_MAX]; 0: not of that form. */
 size_t identity_key_make(struct span identity, char out[IDENTITY_MAX]);
+
+/*
+ * The grants whose recipients hold the address. In "user%host@d", "host!user@d" and
+ * "user@host"@d the local part names another host, and a next hop may send it there: such an
+ * address has to be named itself or by "*"; "@d" holds it only where the grant says so.
+ */
+void recipients_ask(const struct policy *p, const struct address *recipient, struct window w,
+		    uint64_t *pass);
+
+/* Does the local part name another host? */
+bool address_key_is_routed(const struct address_key *key);
 
 /* Does a socket that is bound there take clients that connect to local? (look.c) */
 bool binding_takes(const struct ip_endpoint *bound, const struct ip_endpoint *local);

@@ -70,7 +70,10 @@ command_mail(struct session *session, struct span argument)
 	}
 	if (audit_is_broken(session->server->environment.audit)) {
 		/* no decision without a record: so no decision */
-		session_say(session, REPLY_LOCAL_TROUBLE);
+		session_send(session,
+			     session_reply_make(session,
+						session_reason(session, REASON_AUDIT_TROUBLE),
+						span_of(session->id)));
 		return false;
 	}
 	struct transaction *t = transaction_begin(session, &mail);

@@ -181,24 +181,26 @@ session_end(struct session *session, enum reason reason, struct span last_words)
 void
 session_turn_away(struct session *session, enum reason reason, const char *detail)
 {
-	static const struct span no_id;
-	struct span reply = session_reply_make(session, session_reason(session, reason), no_id);
+	struct span reply = session_reply_make(session, session_reason(session, reason),
+					       span_of(session->id));
 
 	if (session->transaction == NULL || session->transaction->recipient_count == 0)
 		session_record_connect(session, reason, reply, span_of(detail));
 	session_end(session, reason, reply);
 }
 
-/* We say goodbye of our own accord; nobody did anything wrong. */
+/*
+ * We say goodbye, and nobody was refused anything. Only what was under way is recorded, and so
+ * only then is there an id to ask by.
+ */
 static void
-session_shut_down(struct session *session)
+session_say_goodbye(struct session *session, enum reason reason)
 {
-	static const struct span no_id;
+	const struct transaction *t = session->transaction;
+	const char *id = t == NULL || t->recipient_count == 0 ? NULL : t->id;
 
-	const struct reason_reply *reply = session_reason(session, REASON_SESSION_SHUTDOWN);
-
-	session_end(session, REASON_SESSION_SHUTDOWN,
-		    session_reply_make(session, reply, no_id));
+	session_end(session, reason,
+		    session_reply_make(session, session_reason(session, reason), span_of(id)));
 }
 
 void
@@ -211,26 +213,22 @@ session_drain(struct session *session)
 		session_release(session);
 		return;
 	}
-	session_shut_down(session);
+	session_say_goodbye(session, REASON_SESSION_SHUTDOWN);
 }
 
 /* --- time --- */
 
 /* When the session is over if nothing happens; INT64_MAX: never. */
 static int64_t
-session_due_ms(const struct session *session, enum reply_id *why)
+session_due_ms(const struct session *session)
 {
 	const struct session_settings *settings = session->settings;
 	int64_t due = INT64_MAX;
 
-	if (settings->connection_ms > 0) {
+	if (settings->connection_ms > 0)
 		due = session->opened_ms + settings->connection_ms;
-		*why = REPLY_CONNECTED_TOO_LONG;
-	}
-	if (settings->inactivity_ms > 0 && session->alive_ms + settings->inactivity_ms < due) {
+	if (settings->inactivity_ms > 0 && session->alive_ms + settings->inactivity_ms < due)
 		due = session->alive_ms + settings->inactivity_ms;
-		*why = REPLY_IDLE_TOO_LONG;
-	}
 	if ((session->waits & WAIT_HANDSHAKE) != 0 &&
 	    session->alive_ms + SESSION_SHAKING_MS < due)
 		due = session->alive_ms + SESSION_SHAKING_MS;
@@ -241,8 +239,7 @@ void
 session_set_timer(struct session *session)
 {
 	struct loop *loop = session->server->environment.loop;
-	enum reply_id why;
-	int64_t due = session_due_ms(session, &why), now = loop_now_ms(loop);
+	int64_t due = session_due_ms(session), now = loop_now_ms(loop);
 
 	if (due == INT64_MAX)
 		loop_timer_cancel(loop, &session->timer);
@@ -255,7 +252,6 @@ session_timer_expired(struct loop_timer *timer)
 {
 	struct session *session = LIST_OWNER(timer, struct session, timer);
 	int64_t now = loop_now_ms(session->server->environment.loop);
-	enum reply_id why = REPLY_IDLE_TOO_LONG;
 
 	if (session->is_ending) { /* it does not take our last words */
 		stream_close(&session->stream);
@@ -276,12 +272,12 @@ session_timer_expired(struct loop_timer *timer)
 		loop_timer_set(session->server->environment.loop, &session->timer, 1000);
 		return;
 	}
-	if (now < session_due_ms(session, &why))
+	if (now < session_due_ms(session))
 		session_set_timer(session);
 	else if ((session->waits & WAIT_HANDSHAKE) != 0)
 		session_fail_tls(session, "TLS handshake: not finished in time");
 	else
-		session_end(session, REASON_SESSION_TIMEOUT, reply_make(session, why));
+		session_say_goodbye(session, REASON_SESSION_TIMEOUT);
 }
 
 /* --- octets --- */

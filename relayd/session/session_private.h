@@ -360,6 +360,12 @@ void session_record_connect(struct session *session, enum reason reason, struct 
 			    struct span detail);
 
 /*
+ * The trail could not be written, so the client was told this reply instead of those that its
+ * last records have. Written behind them when it can be.
+ */
+void session_record_taken_back(struct session *session, struct span reply);
+
+/*
  * A login that succeeded (REASON_NONE) or not. user: as proved, or as claimed; may be empty.
  * What failed also goes to the log, in words for fail2ban.
  */

@@ -77,13 +77,17 @@ key_text(struct transaction *t, enum limit_key key)
 {
 	struct buffer *out = &t->server->scratch;
 	char address[IP_TEXT_SIZE];
+	char login[POLICY_LOGIN_MAX];
+	size_t len;
 
 	buffer_clear(out);
 	switch (key) {
 	case LIMIT_PER_GRANT:
 		break;
 	case LIMIT_PER_LOGIN:
-		(void)buffer_append(out, transaction_facts(t).user);
+		len = policy_login_key(t->server->environment.policy, session_user(t->session),
+				       login);
+		(void)buffer_append(out, (struct span){ login, len });
 		break;
 	case LIMIT_PER_ADDRESS:
 		ip_text(&t->session->peer.ip, address);

@@ -130,6 +130,18 @@ session_record_connect(struct session *session, enum reason reason, struct span 
 	session_mark_recorded(session);
 }
 
+void
+session_record_taken_back(struct session *session, struct span reply)
+{
+	const struct session_environment *environment = &session->server->environment;
+	const struct audit_session who = session_audit(session);
+	static const struct span detail =
+	    SPAN_LITERAL("what the records before this one say was not said");
+
+	audit_connect(environment->audit, &who, loop_wall_ms(environment->loop),
+		      REASON_AUDIT_TROUBLE, reply_text(reply), detail);
+}
+
 static void
 auth_failure_log(const struct session *session, struct span user, struct span mechanism,
 		 enum reason reason)

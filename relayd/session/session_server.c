@@ -30,8 +30,9 @@ static const struct session_settings nobody = { .inactivity_ms = 10000 };
 static void
 sessions_take_back(struct session_server *server)
 {
-	static const struct reply trouble = { 421, { 4, 3, 0 }, "Local trouble, try again later" };
-	static const struct span no_id;
+	const struct reason_reply *said =
+	    wording_reply(server->environment.wording, REASON_AUDIT_TROUBLE);
+	const struct reason_reply trouble = { 421, { 4, 3, 0 }, said->text };
 	struct list failed, *link;
 
 	list_init(&failed);
@@ -44,9 +45,11 @@ sessions_take_back(struct session_server *server)
 		free(session->held);
 		session->held = NULL;
 		session->is_ending = false;
-		buffer_clear(&server->reply);
-		(void)reply_append(&server->reply, &trouble, no_id);
-		session_end(session, REASON_AUDIT_TROUBLE, buffer_span(&server->reply));
+		struct span reply =
+		    session_reply_make(session, &trouble, span_of(session->id));
+
+		session_record_taken_back(session, reply);
+		session_end(session, REASON_AUDIT_TROUBLE, reply);
 	}
 }
 

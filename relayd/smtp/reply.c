@@ -21,8 +21,6 @@ static const struct entry table[REPLY_COUNT] = {
 	[REPLY_SHUTDOWN] =              { { 421, { 4, 3, 2 }, "Service closing, try again" }, true },/* s.3.8 */
 	[REPLY_OVERLOADED] =            { { 421, { 4, 3, 2 }, "Too busy, try again later" }, true }, /* s.4.2.3 */
 	[REPLY_NOT_SERVED] =            { { 554, { 5, 7, 1 }, "No service for your address" }, true }, /* s.3.1 */
-	[REPLY_IDLE_TOO_LONG] =         { { 421, { 4, 4, 2 }, "Timeout waiting for client input" }, true }, /* s.4.5.3.2.7 */
-	[REPLY_CONNECTED_TOO_LONG] =    { { 421, { 4, 4, 2 }, "Connection timed out" }, true },      /* s.4.5.3.2 */
 	[REPLY_TOO_MANY_ERRORS] =       { { 421, { 4, 7, 0 }, "Too many errors" }, true },           /* s.7.8 */
 	[REPLY_TOO_MANY_CONNECTIONS] =  { { 421, { 4, 3, 2 }, "Too many connections from your address" }, true }, /* s.7.8 */
 	[REPLY_CLOSING] =               { { 221, { 2, 0, 0 }, "Closing connection" }, true },        /* s.4.1.1.10 */
@@ -74,7 +72,6 @@ static const struct entry table[REPLY_COUNT] = {
 	[REPLY_HEADER_TOO_BIG] =        { { 552, { 5, 3, 4 }, "Header size exceeds fixed maximum size" }, false },
 	[REPLY_STORAGE_FULL] =          { { 452, { 4, 3, 1 }, "Insufficient system resources" }, false },
 	[REPLY_STORAGE_TROUBLE] =       { { 451, { 4, 3, 0 }, "Cannot store the message now" }, false },
-	[REPLY_LOCAL_TROUBLE] =         { { 451, { 4, 3, 0 }, "Local trouble, try again later" }, false },
 	[REPLY_POLICY_TROUBLE] =        { { 451, { 4, 3, 0 }, "Cannot decide now, try again later" }, false },
 
 	/* The message */

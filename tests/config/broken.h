@@ -1788,6 +1788,18 @@ static const struct broken {
 		"relayd.conf:9: option 'expires' of grant \"billing\": '2027-02-30' "
 		"is not a date; write for example \"2026-12-31\" or "
 		"\"2026-12-31T18:00\" (UTC)\n" },
+	{ "an unknown treatment of routed local parts",
+		HOSTNAME
+		CONNECTOR
+		ROUTE
+		"grant \"billing\" {\n"
+		"    networks = { \"10.0.0.0/8\" }\n"
+		"    senders = { \"@example.com\" }\n"
+		"    recipients = { \"*\" }\n"
+		"    routed-local-parts = \"deny\"\n"
+		"}\n",
+		"relayd.conf:8: option 'routed-local-parts' of grant \"billing\": 'deny' is "
+		"unknown; write \"refuse\" or \"allow\"\n" },
 	{ "an unknown demand of the header",
 		HOSTNAME
 		CONNECTOR

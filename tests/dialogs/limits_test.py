@@ -485,6 +485,17 @@ def closed_defers_while_redis_is_away(workspace):
     daemon.stop()
 
 
+def monitor_mode_accepts_what_cannot_be_counted(workspace):
+    redis = Redis(workspace)
+    redis.stop()
+    daemon = relayd(workspace, '"6 messages/hour"', shared=shared(redis, "closed"), workers=1,
+                    connector=MANY + ' mode = "monitor"')
+    assert one_attempt(daemon).startswith("250")
+    record = daemon.attempts()[-1]
+    assert (record["verdict"], record["reason"]) == ("would-refuse", "quota.trouble"), record
+    daemon.stop()
+
+
 def frozen_redis_delays_nobody_for_long(workspace):
     redis = Redis(workspace)
     daemon = relayd(workspace, '"600 messages/hour"', shared=shared(redis, "open"), workers=1)
@@ -597,6 +608,7 @@ if __name__ == "__main__":
                 two_gateways_admit_exactly_the_limit_together,
                 counts_in_redis_outlive_the_gateway, what_is_not_accepted_goes_back_to_redis,
                 open_counts_here_while_redis_is_away, closed_defers_while_redis_is_away,
+                monitor_mode_accepts_what_cannot_be_counted,
                 frozen_redis_delays_nobody_for_long, scripts_that_redis_forgot_are_loaded_again,
                 connector_limits_have_their_replies_and_reasons,
                 connection_limits_have_their_replies_and_reasons,

@@ -126,6 +126,11 @@ TRICKS = [
     ("<user+tag@example.com>", "250 2.1.5"),
     ("<\"user\"@example.com>", "250 2.1.5"),
     ("<user@xn--bcher-kva.example>", "250 2.1.5"),
+    ("<user%partner.example@example.com>", "550 5.7.1"),  # the next hop may take them apart
+    ("<partner.example!user@example.com>", "550 5.7.1"),
+    ("<\"user@partner.example\"@example.com>", "550 5.7.1"),
+    ("<a!user%partner.example@xn--bcher-kva.example>", "550 5.7.1"),
+    ("<known%host@example.com>", "250 2.1.5"),  # unless somebody named it
     ("<postmaster>", "550 5.7.1"),  # no domain, so none that is accepted
     ("<user@partner.example>", "550 5.7.1"),
     ("<user@sub.example.com>", "550 5.7.1"),
@@ -166,7 +171,12 @@ def takes_no_trick_for_a_recipient_that_is_granted(workspace):
 accepted-domain "example.com" {{ }}
 accepted-domain "xn--bcher-kva.example" {{ }}
 grant "inbound" {{
-    networks = {{ "127.0.0.4" }}  senders = {{ "*" }}  recipients = {{ "accepted-domains" }}
+    networks = {{ "127.0.0.4" }}  senders = {{ "*" }}
+    recipients = {{ "accepted-domains", "known%host@example.com" }}
+}}
+grant "legacy" {{
+    networks = {{ "127.0.0.5" }}  senders = {{ "*" }}  recipients = {{ "accepted-domains" }}
+    except-recipients = {{ "ceo%notes@example.com" }}  routed-local-parts = "allow"
 }}
 """.format()
     relayd = Relayd(workspace, workers=1, extra=extra, connector="max-protocol-errors = 0").start()
@@ -184,6 +194,19 @@ grant "inbound" {{
         client.expect("RCPT TO:<user@b\u00fccher.example>", "250")  # the A-label's other form
         client.expect("RCPT TO:<b\u00fccher@example.com>", "250")
         client.expect("RCPT TO:<user@bucher.example>", "550 5.7.1 ")
+    with Client(relayd.port, source="127.0.0.5") as client:
+        client.expect("EHLO app.example", "250")
+        client.expect("MAIL FROM:<anyone@anywhere.example>", "250")
+        client.expect("RCPT TO:<user%partner.example@example.com>", "250")
+        client.expect("RCPT TO:<partner.example!user@example.com>", "250")
+        client.expect("RCPT TO:<user%example.com@partner.example>", "550 5.7.1 ")
+        client.expect("RCPT TO:<ceo%notes@example.com>", "550 5.7.1 ")
+    explained = relayd.ctl("explain", "--client", "127.0.0.4", "--from", "a@b.example", "--to",
+                           "user%partner.example@example.com", check=False).stdout
+    explained = " ".join(explained.split())
+    assert "whose local part names another host" in explained, explained
+    assert 'add "user%partner.example@example.com" to grant "inbound"' in explained, explained
+    assert 'routed-local-parts = "allow"' in explained, explained
     relayd.stop()
 
 

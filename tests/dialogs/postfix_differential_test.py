@@ -274,12 +274,6 @@ def source_route(policy, a):
     return a.sender.startswith("@") or a.recipient.startswith("@")
 
 
-@rule(postfix=False, relayd=True)
-def routed_recipient(policy, a):
-    return (re.search(r"[%!@]", parts(a.recipient)[0]) is not None and not a.login and
-            not in_networks(policy, a.client) and in_relay_domains(policy, a.recipient))
-
-
 def explain(policy, attempt, postfix, relayd):
     return [name for name, (predicate, answers) in RULES.items()
             if answers == (postfix, relayd) and predicate(policy, attempt)]

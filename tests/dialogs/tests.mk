@@ -19,11 +19,13 @@ SYSTEM_TESTS += \
 	tests/dialogs/proxy_tls_test.py \
 	tests/dialogs/queue_test.py \
 	tests/dialogs/quickstart_test.py \
-	tests/dialogs/secure_clients_test.py \
+	tests/dialogs/reasons_test.py \
 	tests/dialogs/routes_test.py \
+	tests/dialogs/secure_clients_test.py \
 	tests/dialogs/supervisor_test.py \
 	tests/dialogs/tls_test.py \
-	tests/dialogs/upstream_test.py
+	tests/dialogs/upstream_test.py \
+	tests/dialogs/whole_policy_test.py
 
 # A client of TLS that tells its channel binding.
 check_PROGRAMS += tests/dialogs/exporter_client

@@ -77,6 +77,7 @@ static const struct text_list recipients[] = {
 	ITEMS(S("@partner.net"), S("x@example.com")),
 	ITEMS(S("table:partners")),
 	ITEMS(S("@*.net")),
+	ITEMS(S("who%evil.com@partner.net"), S("@example.com")),
 };
 static const struct text_list except_recipients[] = {
 	NONE,
@@ -146,7 +147,9 @@ static const char *const from[] = { "a@example.com", "", "A@shop.example.com", "
 				    "b@example.com", "z@example.org", "z@deep.example.org",
 				    "a@evil.net", "\"a\"@EXAMPLE.com" };
 static const char *const to[] = { "x@example.com", "y@example.com", "who@partner.net",
-				  "who@sub.partner.net", "q@deep.example.org", "w@evil.com" };
+				  "who@sub.partner.net", "q@deep.example.org", "w@evil.com",
+				  "who%evil.com@partner.net", "evil.com!w@example.com",
+				  "\"w@evil.com\"@deep.example.org" };
 
 /* ---- Choosing: a grant and facts by numbers ---- */
 
@@ -183,6 +186,7 @@ grant_choose(struct choice *c, unsigned line)
 		.senders = CHOOSE(c, senders),
 		.except_senders = CHOOSE_RARELY(c, except_senders),
 		.recipients = CHOOSE(c, recipients),
+		.takes_routed = choose(c, 4) == 0,
 		.except_recipients = CHOOSE_RARELY(c, except_recipients),
 		.requires_tls = choose(c, 5) == 0,
 		.header_from = (enum header_from_demand)choose(c, 3),
@@ -403,6 +407,36 @@ ref_sender_is_allowed(const struct grant_source *g, const struct address *a)
 	return ref_address_holds(&g->senders, a) && !ref_address_holds(&g->except_senders, a);
 }
 
+/* Does an item that is more than a domain hold it? */
+static bool
+ref_is_named(const struct text_list *list, const struct address *a)
+{
+	for (size_t i = 0; i < list->count; i++) {
+		const struct table_source *table = ref_table(list->items[i]);
+
+		if (table != NULL && ref_is_named(&table->entries, a))
+			return true;
+		if (table == NULL && list->items[i].ptr[0] != '@' &&
+		    !is_text(list->items[i], "accepted-domains") &&
+		    ref_pattern_holds(list->items[i], a))
+			return true;
+	}
+	return false;
+}
+
+static bool
+ref_recipient_is_allowed(const struct grant_source *g, const struct address *a)
+{
+	struct span local = ref_local(a);
+	bool is_routed = span_find(local, '%') < local.len || span_find(local, '!') < local.len ||
+			 span_find(local, '@') < local.len;
+
+	if (is_routed && !g->takes_routed && !ref_is_named(&g->recipients, a))
+		return false;
+	return ref_address_holds(&g->recipients, a) &&
+	       !ref_address_holds(&g->except_recipients, a);
+}
+
 static bool
 ref_header_from_is_right(const struct grant_source *g, const struct facts *f)
 {
@@ -470,8 +504,7 @@ ref_grant(const struct grant_source *g, size_t number, const struct facts *f, en
 		STOP(STAGE_TLS, REASON_TLS_REQUIRED);
 	if (upto >= STAGE_SENDER && !ref_sender_is_allowed(g, f->sender))
 		STOP(STAGE_SENDER, REASON_SENDER_NOT_AUTHORIZED);
-	if (upto >= STAGE_RECIPIENT && (!ref_address_holds(&g->recipients, f->recipient) ||
-					ref_address_holds(&g->except_recipients, f->recipient)))
+	if (upto >= STAGE_RECIPIENT && !ref_recipient_is_allowed(g, f->recipient))
 		STOP(STAGE_RECIPIENT, REASON_RELAY_RECIPIENT);
 	if (upto >= STAGE_HEADER_FROM && !ref_header_from_is_right(g, f))
 		STOP(STAGE_HEADER_FROM, REASON_SENDER_HEADER_FROM);
