@@ -9,6 +9,7 @@ import json
 import os
 import pathlib
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -46,15 +47,19 @@ _given = set()
 
 
 def free_port(host="127.0.0.1"):
-    """A port that nobody listens on now, and that no other call gave out."""
+    """A port that nobody listens on now, and that no other call gave out.
+
+    From below those that the kernel gives to outgoing connections: one of these could take it
+    before whoever it is for does.
+    """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     while True:
-        with socket.socket(family) as s:
-            s.bind((host, 0))
-            port = s.getsockname()[1]
-        if port not in _given:
-            _given.add(port)
-            return port
+        port = random.randrange(10000, 32000)
+        with socket.socket(family) as s, contextlib.suppress(OSError):
+            s.bind((host, port))
+            if port not in _given:
+                _given.add(port)
+                return port
 
 
 def require(program):
